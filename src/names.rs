@@ -1,0 +1,77 @@
+//! The names that travel through every room, as distinct types over shared strings.
+//!
+//! Cloning one bumps a reference count; none of them is cloned per message on the data path.
+//! Names are UTF-8 and at most 255 bytes because the wire carries them as short strings
+//! (behaviour B1.10); the codec has checked both before a name is made.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            pub fn as_bytes(&self) -> &[u8] {
+                self.0.as_bytes()
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(Arc::from(text))
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(Arc::from(text))
+            }
+        }
+
+        /// Lets maps keyed by this name be searched with a plain `&str`.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// A virtual host: an isolated namespace of exchanges, queues and bindings.
+    VhostName
+);
+name!(
+    /// An exchange; the empty name is the default exchange.
+    ExchangeName
+);
+name!(QueueName);
+name!(
+    /// The key of a binding. (The key of a publish stays bytes: it need not be UTF-8.)
+    RoutingKey
+);
+name!(
+    /// A subscription's tag, unique within its channel only.
+    ConsumerTag
+);
+name!(UserName);
