@@ -298,3 +298,6 @@ pub fn end_frame(out: &mut Vec<u8>, start: usize) {
     }
     out.push(FRAME_END);
 }
+
+#[cfg(test)]
+mod tests;

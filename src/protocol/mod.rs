@@ -26,3 +26,6 @@ pub use method::Method;
 pub use properties::{OwnedProperties, Properties};
 pub use reply::{AmqpError, MethodId, ReplyCode, Scope};
 pub use table::{FieldTable, FieldValue, Headers, RawValue, TableReader};
+
+#[cfg(test)]
+mod tests;

@@ -255,3 +255,6 @@ impl OwnedProperties {
         .fold(0, |flags, (flag, _)| flags | flag)
     }
 }
+
+#[cfg(test)]
+mod tests;

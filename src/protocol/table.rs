@@ -111,3 +111,6 @@ fn table_from_content(content: &[u8], depth: usize) -> Result<FieldTable, Fault>
         Ok(FieldTable(pairs))
     }
 }
+
+#[cfg(test)]
+mod tests;

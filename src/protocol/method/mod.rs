@@ -146,3 +146,6 @@ fn is_class(class: u16) -> bool {
             | tx::CLASS
     )
 }
+
+#[cfg(test)]
+mod tests;
