@@ -1,0 +1,131 @@
+//! The command line. Values stay text here: [`Settings::set`](super::Settings) reads them as it reads
+//! those of every other source.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use super::error::{ConfigError, Origin};
+use super::source::{Assignment, Value};
+
+pub(super) struct Flags {
+    pub(super) config: Option<String>,
+    pub(super) assignments: Vec<Assignment>,
+}
+
+pub(super) fn parse(args: impl Iterator<Item = OsString>) -> Result<Flags, ConfigError> {
+    let command_line = CommandLine::try_parse_from(args).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            ConfigError::Help(error.to_string().trim_end().to_owned())
+        }
+        _ => ConfigError::CommandLine(one_line(&error)),
+    })?;
+    let serve = match command_line.command {
+        Some(Command::Serve(serve)) => serve,
+        None => command_line.serve,
+    };
+    Ok(serve.into())
+}
+
+const AFTER_HELP: &str = "\
+Flags win over variables (LEVERET_DATA_DIR for --data-dir), variables over the file (data_dir).
+docs/configuration.md lists every setting.";
+
+/// An AMQP 0-9-1 message broker.
+#[derive(Parser)]
+#[command(
+    name = "leveret",
+    bin_name = "leveret",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = AFTER_HELP
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the broker; what happens without a command, too
+    #[command(after_help = AFTER_HELP)]
+    Serve(Serve),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Accept AMQP clients here; may be repeated [default: 127.0.0.1:5672]
+    #[arg(long, value_name = "ADDR:PORT")]
+    amqp: Vec<String>,
+    /// The same over TLS; needs the settings tls_certificate_file and tls_key_file
+    #[arg(long, value_name = "ADDR:PORT")]
+    amqps: Vec<String>,
+    /// Serve the HTTP API here, or "none" [default: 127.0.0.1:15672]
+    #[arg(long, value_name = "ADDR:PORT")]
+    http: Option<String>,
+    /// Keep everything that survives a restart here [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Read settings from this TOML file [default: none]
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
+    /// Write the log as lines of text or of JSON [default: text]
+    #[arg(long, value_name = "text|json")]
+    log_format: Option<String>,
+}
+
+impl From<Serve> for Flags {
+    fn from(serve: Serve) -> Self {
+        let one = |text: Option<String>| text.map(Value::Text);
+        let several = |texts: Vec<String>| {
+            (!texts.is_empty()).then(|| Value::List(texts.into_iter().map(Value::Text).collect()))
+        };
+        let given = [
+            ("--amqp", "amqp", several(serve.amqp)),
+            ("--amqps", "amqps", several(serve.amqps)),
+            ("--http", "http", one(serve.http)),
+            ("--data-dir", "data_dir", one(serve.data_dir)),
+            ("--log-format", "log_format", one(serve.log_format)),
+        ];
+        Self {
+            config: serve.config,
+            assignments: given
+                .into_iter()
+                .filter_map(|(flag, key, value)| {
+                    Some(Assignment {
+                        origin: Origin::Flag(flag),
+                        key,
+                        value: value?,
+                    })
+                })
+                .collect(),
+        }
+    }
+}
+
+/// clap explains itself in several paragraphs; the mistake and the tip are worth keeping.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let parts: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let text = parts.join("; ");
+    text.strip_prefix("error: ").unwrap_or(&text).to_owned()
+}
+
+/// The flags of `serve`, for the test that compares them with the document.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = String> {
+    let command = Serve::augment_args(clap::Command::new("serve"));
+    let names: Vec<_> = command
+        .get_arguments()
+        .filter_map(|argument| argument.get_long().map(str::to_owned))
+        .collect();
+    names.into_iter()
+}

@@ -1,0 +1,250 @@
+//! The settings themselves: every key, its default and its limits.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use tracing_subscriber::EnvFilter;
+
+use super::error::ConfigError;
+use super::source::{Assignment, Read, Value};
+use crate::names::{UserName, VhostName};
+
+/// What the broker runs with. A field's name is the key's name in every source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Addresses that accept AMQP clients in the clear. Port 0 lets the system choose.
+    /// Default `127.0.0.1:5672`. May be empty when `amqps` is not.
+    pub amqp: Vec<SocketAddr>,
+    /// Addresses that accept AMQP clients over TLS. Needs both `tls_` files. Default none.
+    pub amqps: Vec<SocketAddr>,
+    /// The server's certificate chain, PEM. Default none.
+    pub tls_certificate_file: Option<PathBuf>,
+    /// The certificate's private key, PEM. Default none.
+    pub tls_key_file: Option<PathBuf>,
+    /// Address of the HTTP API, or `none`. Default `127.0.0.1:15672`.
+    pub http: Option<SocketAddr>,
+    /// Directory that holds everything which survives a restart. Default `./data`.
+    pub data_dir: PathBuf,
+    /// `text` for people, `json` for collectors: one object per line. Default `text`.
+    pub log_format: LogFormat,
+    /// How much is logged: `error`, `warn`, `info`, `debug` or `trace`, or a list of levels per
+    /// room such as `info,leveret::session=debug`. Default `info`.
+    pub log_level: String,
+    /// The user that a broker with an empty data directory starts with. Default `guest`. At most
+    /// 255 bytes.
+    pub default_user: UserName,
+    /// That user's password. Default `guest`. Not empty.
+    pub default_pass: Secret,
+    /// The virtual host that a broker with an empty data directory starts with. Default `/`. At
+    /// most 255 bytes.
+    pub default_vhost: VhostName,
+    /// Users who may log in from this machine only. Default `guest`.
+    pub loopback_users: Vec<UserName>,
+    /// The largest frame offered to clients, in bytes, all of it counted. Default 131072; 4096 to
+    /// 16 MiB.
+    pub frame_max: u32,
+    /// Channels open at once on one connection. Default 2047; 1 to 65535.
+    pub channel_max: u16,
+    /// The heartbeat offered to clients, in seconds; 0 suggests none. Default 60; 0 to 65535.
+    pub heartbeat_seconds: u16,
+    /// Seconds a client has from connecting until its connection is open. Default 10; 1 to 3600.
+    pub handshake_timeout_seconds: u16,
+    /// The largest message body, in bytes. Default 128 MiB; 1 byte to 512 MiB.
+    pub message_size_max: u64,
+    /// Consumers on one channel, or `none` for no limit. Default none; 1 to 4294967295.
+    pub consumers_per_channel_max: Option<u32>,
+    /// Client connections at once, or `none` for no limit. Default none; 1 to 4294967295.
+    pub connections_max: Option<u32>,
+    /// Bytes that may wait for one slow client before its queues stop handing it more. Default
+    /// 1 MiB; 4 KiB to 1 GiB.
+    pub outbox_bytes_high: usize,
+    /// Threads that serve connections; 0 means one per core. Default 0; 0 to 1024.
+    pub worker_threads: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Text that must not appear in a log: its `Debug` form hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Settings {
+    /// The keys, in the order of the fields.
+    pub(super) const KEYS: [&'static str; 21] = [
+        "amqp",
+        "amqps",
+        "tls_certificate_file",
+        "tls_key_file",
+        "http",
+        "data_dir",
+        "log_format",
+        "log_level",
+        "default_user",
+        "default_pass",
+        "default_vhost",
+        "loopback_users",
+        "frame_max",
+        "channel_max",
+        "heartbeat_seconds",
+        "handshake_timeout_seconds",
+        "message_size_max",
+        "consumers_per_channel_max",
+        "connections_max",
+        "outbox_bytes_high",
+        "worker_threads",
+    ];
+
+    pub(super) fn apply(&mut self, assignments: Vec<Assignment>) -> Result<(), ConfigError> {
+        for Assignment { origin, key, value } in assignments {
+            self.set(key, &value)
+                .map_err(|problem| ConfigError::BadValue {
+                    origin,
+                    key,
+                    problem,
+                })?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: &str, value: &Value) -> Read<()> {
+        match key {
+            "amqp" => self.amqp = value.list(Value::address)?,
+            "amqps" => self.amqps = value.list(Value::address)?,
+            "tls_certificate_file" => {
+                self.tls_certificate_file = Some(value.text()?.into());
+            }
+            "tls_key_file" => self.tls_key_file = Some(value.text()?.into()),
+            "http" => self.http = value.optional(Value::address)?,
+            "data_dir" => self.data_dir = value.text()?.into(),
+            "log_format" => self.log_format = value.word(&LogFormat::WORDS)?,
+            "log_level" => self.log_level = log_level(value)?,
+            "default_user" => self.default_user = value.name()?.into(),
+            "default_pass" => self.default_pass = Secret(value.text()?.to_owned()),
+            "default_vhost" => self.default_vhost = value.name()?.into(),
+            "loopback_users" => {
+                self.loopback_users = value.list(|user| user.name().map(UserName::from))?;
+            }
+            "frame_max" => self.frame_max = value.bytes(4096..=16 << 20)?,
+            "channel_max" => self.channel_max = value.integer(1..=u16::MAX)?,
+            "heartbeat_seconds" => self.heartbeat_seconds = value.integer(0..=u16::MAX)?,
+            "handshake_timeout_seconds" => {
+                self.handshake_timeout_seconds = value.integer(1..=3600)?;
+            }
+            "message_size_max" => self.message_size_max = value.bytes(1..=512 << 20)?,
+            "consumers_per_channel_max" => {
+                self.consumers_per_channel_max =
+                    value.optional(|value| value.integer(1..=u32::MAX))?;
+            }
+            "connections_max" => {
+                self.connections_max = value.optional(|value| value.integer(1..=u32::MAX))?;
+            }
+            "outbox_bytes_high" => self.outbox_bytes_high = value.bytes(4096..=1 << 30)?,
+            "worker_threads" => self.worker_threads = value.integer(0..=1024)?,
+            _ => return Err("is not a key".to_owned()),
+        }
+        Ok(())
+    }
+
+    /// What no single key can tell.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if self.amqp.is_empty() && self.amqps.is_empty() {
+            return Err(conflict(
+                "amqp and amqps are both empty: no client could connect",
+            ));
+        }
+        if !self.amqps.is_empty() {
+            for (key, file) in [
+                ("tls_certificate_file", &self.tls_certificate_file),
+                ("tls_key_file", &self.tls_key_file),
+            ] {
+                if file.is_none() {
+                    return Err(conflict(&format!("amqps needs {key}, which is not set")));
+                }
+            }
+        }
+        let mut seen: Vec<(&str, SocketAddr)> = Vec::new();
+        let listeners = (self.amqp.iter().map(|address| ("amqp", address)))
+            .chain(self.amqps.iter().map(|address| ("amqps", address)))
+            .chain(self.http.iter().map(|address| ("http", address)));
+        for (key, &address) in listeners.filter(|(_, address)| address.port() != 0) {
+            if let Some((first, _)) = seen.iter().find(|(_, other)| *other == address) {
+                return Err(conflict(&format!(
+                    "{address} is given twice: to {first} and to {key}"
+                )));
+            }
+            seen.push((key, address));
+        }
+        Ok(())
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            amqp: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5672))],
+            amqps: Vec::new(),
+            tls_certificate_file: None,
+            tls_key_file: None,
+            http: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 15672))),
+            data_dir: PathBuf::from("./data"),
+            log_format: LogFormat::Text,
+            log_level: "info".to_owned(),
+            default_user: "guest".into(),
+            default_pass: Secret("guest".to_owned()),
+            default_vhost: "/".into(),
+            loopback_users: vec!["guest".into()],
+            // Some clients size their tables by these three: they are what RabbitMQ offers.
+            frame_max: 131_072,
+            channel_max: 2047,
+            heartbeat_seconds: 60,
+            handshake_timeout_seconds: 10,
+            message_size_max: 128 << 20,
+            consumers_per_channel_max: None,
+            connections_max: None,
+            outbox_bytes_high: 1 << 20,
+            worker_threads: 0,
+        }
+    }
+}
+
+impl LogFormat {
+    const WORDS: [(&'static str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
+}
+
+impl Secret {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+fn log_level(value: &Value) -> Read<String> {
+    let text = value.text()?;
+    match EnvFilter::builder().parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(format!(
+            "{text:?} is neither a level (error, warn, info, debug, trace) nor a list such as \
+             info,leveret::session=debug"
+        )),
+    }
+}
+
+fn conflict(text: &str) -> ConfigError {
+    ConfigError::Conflict(text.to_owned())
+}
