@@ -4,6 +4,7 @@
 //! bytes → frames → methods → session → exchange → queue → delivery → bytes
 //! ```
 
+pub mod auth;
 pub mod config;
 pub mod exchange;
 pub mod names;

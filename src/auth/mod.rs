@@ -1,0 +1,220 @@
+//! Who a client is, and which virtual hosts it may enter.
+//!
+//! A mechanism turns the response of `start-ok` into credentials, the users say whether they are
+//! right, the permissions say where they lead. Users and permissions are each plain data behind one
+//! small lock; passwords are hashed outside of it.
+//!
+//! Invariant: no reason for a refusal ever reaches the client, neither in words nor in time.
+
+mod mechanism;
+mod password;
+mod permissions;
+mod users;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use mechanism::{Credentials, MalformedResponse, Mechanism};
+pub use password::{InvalidPasswordHash, PasswordHash};
+pub use permissions::Permissions;
+pub use users::{Tag, User, Users};
+
+use crate::names::{UserName, VhostName};
+
+/// The one place that decides about a login, shared by all connections.
+#[derive(Debug, Default)]
+pub struct Authenticator {
+    users: Users,
+    permissions: Permissions,
+    loopback_users: Vec<UserName>,
+}
+
+/// Why a `start-ok` did not lead to a user.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthenticationError {
+    #[error(transparent)]
+    Malformed(#[from] MalformedResponse),
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+/// A login that failed. What it displays is for the log; the client gets the same words whatever
+/// the reason was (behaviour B2.7).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("user {user:?} {reason}")]
+pub struct Refused {
+    pub user: UserName,
+    pub reason: Reason,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    UnknownUser,
+    WrongPassword,
+    LoopbackOnly,
+}
+
+impl Authenticator {
+    pub fn new(loopback_users: Vec<UserName>) -> Self {
+        Self {
+            loopback_users,
+            ..Self::default()
+        }
+    }
+
+    /// Makes the user that an empty broker starts with: an administrator who may enter `vhost`.
+    pub fn add_default_user(&self, name: UserName, password: &str, vhost: VhostName) {
+        self.permissions.grant(name.clone(), vhost);
+        self.users.put(User {
+            name,
+            password: PasswordHash::new(password),
+            tags: vec![Tag::Administrator],
+        });
+    }
+
+    /// Takes the user's permissions along: who gets the name next must not inherit them.
+    pub fn delete_user(&self, name: &UserName) -> bool {
+        let existed = self.users.delete(name);
+        self.permissions.drop_user(name);
+        existed
+    }
+
+    /// Judges the response of `start-ok`.
+    pub fn authenticate(
+        &self,
+        mechanism: Mechanism,
+        response: &[u8],
+        peer_is_loopback: bool,
+    ) -> Result<UserName, AuthenticationError> {
+        let Credentials { user, password } = mechanism.credentials(response)?;
+        let user = self.login(&user, &password, peer_is_loopback)?;
+        Ok(user.name.clone())
+    }
+
+    /// Judges a name and a password, however they came.
+    pub fn login(
+        &self,
+        name: &UserName,
+        password: &[u8],
+        peer_is_loopback: bool,
+    ) -> Result<Arc<User>, Refused> {
+        let refused = |reason| Refused {
+            user: name.clone(),
+            reason,
+        };
+        let user = self.users.verify(name, password).map_err(refused)?;
+        // Only after the password, so that a stranger cannot tell which names are loopback users.
+        if !peer_is_loopback && self.loopback_users.contains(name) {
+            return Err(refused(Reason::LoopbackOnly));
+        }
+        Ok(user)
+    }
+
+    pub fn may_access_vhost(&self, user: &UserName, vhost: &VhostName) -> bool {
+        self.permissions.may_access_vhost(user, vhost)
+    }
+
+    pub fn users(&self) -> &Users {
+        &self.users
+    }
+
+    pub fn permissions(&self) -> &Permissions {
+        &self.permissions
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownUser => "does not exist",
+            Self::WrongPassword => "gave invalid credentials",
+            Self::LoopbackOnly => "can only connect via localhost",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn authenticator() -> Authenticator {
+        let authenticator = Authenticator::new(vec!["guest".into()]);
+        authenticator.add_default_user("guest".into(), "guest", "/".into());
+        authenticator.users().put(User {
+            name: "orders".into(),
+            password: PasswordHash::new("s3cret"),
+            tags: Vec::new(),
+        });
+        authenticator
+    }
+
+    #[test]
+    fn login_is_judged_by_name_password_and_peer() {
+        let authenticator = authenticator();
+        for (user, password, peer_is_loopback, expected) in [
+            ("guest", "guest", true, Ok("guest")),
+            ("guest", "guest", false, Err(Reason::LoopbackOnly)),
+            ("guest", "wrong", false, Err(Reason::WrongPassword)),
+            ("guest", "", true, Err(Reason::WrongPassword)),
+            ("orders", "s3cret", false, Ok("orders")),
+            ("orders", "S3cret", false, Err(Reason::WrongPassword)),
+            ("nobody", "guest", true, Err(Reason::UnknownUser)),
+            ("", "", true, Err(Reason::UnknownUser)),
+        ] {
+            let response = format!("\0{user}\0{password}");
+            let found =
+                authenticator.authenticate(Mechanism::Plain, response.as_bytes(), peer_is_loopback);
+            let expected = expected.map(UserName::from).map_err(|reason| {
+                AuthenticationError::Refused(Refused {
+                    user: user.into(),
+                    reason,
+                })
+            });
+            assert_eq!(found, expected, "{user} {password} {peer_is_loopback}");
+        }
+    }
+
+    #[test]
+    fn malformed_response_is_not_a_refusal() {
+        let found = authenticator().authenticate(Mechanism::Plain, b"guest\0guest", true);
+        assert!(matches!(found, Err(AuthenticationError::Malformed(_))));
+    }
+
+    #[test]
+    fn refusal_explains_itself_to_the_log_on_one_line() {
+        let login = |user: &str, peer| authenticator().login(&user.into(), b"guest", peer);
+        assert_eq!(
+            login("guest", false).unwrap_err().to_string(),
+            "user \"guest\" can only connect via localhost"
+        );
+        assert_eq!(
+            login("a\nb", true).unwrap_err().to_string(),
+            "user \"a\\nb\" does not exist"
+        );
+    }
+
+    #[test]
+    fn default_user_enters_the_default_vhost_only() {
+        let authenticator = authenticator();
+        let may =
+            |user: &str, vhost: &str| authenticator.may_access_vhost(&user.into(), &vhost.into());
+        assert!(may("guest", "/"));
+        assert!(!may("guest", "other"));
+        assert!(!may("orders", "/"));
+    }
+
+    #[test]
+    fn user_made_again_does_not_inherit_permissions() {
+        let authenticator = authenticator();
+        let guest = UserName::from("guest");
+        assert!(authenticator.delete_user(&guest));
+        assert!(!authenticator.delete_user(&guest));
+        assert!(authenticator.login(&guest, b"guest", true).is_err());
+        authenticator.users().put(User {
+            name: guest.clone(),
+            password: PasswordHash::new("guest"),
+            tags: Vec::new(),
+        });
+        assert!(!authenticator.may_access_vhost(&guest, &"/".into()));
+    }
+}
