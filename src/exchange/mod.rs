@@ -1,1 +1,53 @@
 //! Headers and key in, destinations out.
+//!
+//! An exchange is its bindings, arranged so that a message finds the matching ones fast. What a
+//! destination is, a queue or another exchange, is the caller's business: everything here is generic
+//! in it. The caller also owns the lock, keeps each binding only once, and makes the result a set
+//! (behaviour B4.9). A new type of exchange is one more file and one more `ExchangeKind`.
+//!
+//! Invariant: pure. No I/O, no clock, no lock, and routing cannot fail.
+
+mod binding;
+mod destinations;
+mod direct;
+mod fanout;
+mod kind;
+
+pub use self::binding::Binding;
+pub use self::kind::ExchangeKind;
+
+use crate::names::RoutingKey;
+use crate::protocol::{AmqpError, FieldTable};
+
+/// What a message shows to an exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct RoutingView<'a> {
+    pub routing_key: &'a [u8],
+    /// The encoded entries of the headers table, without the length before them; the codec has
+    /// checked that they are well formed.
+    pub headers: Option<&'a [u8]>,
+}
+
+/// The behaviour of one exchange together with the bindings it routes by.
+pub trait ExchangeType<D>: Send + Sync {
+    /// Checks a binding before it is made; the error names what the client has to change.
+    fn validate(
+        &self,
+        _routing_key: &RoutingKey,
+        _arguments: &FieldTable,
+    ) -> Result<(), AmqpError> {
+        Ok(())
+    }
+
+    /// Adds a binding. The caller has validated it and guarantees that it is new.
+    fn bind(&mut self, binding: &Binding<D>);
+
+    /// Takes a binding away. The caller guarantees that it is there.
+    fn unbind(&mut self, binding: &Binding<D>);
+
+    /// Calls `found` for each destination of the message, for some perhaps several times.
+    fn route(&self, message: &RoutingView<'_>, found: &mut dyn FnMut(&D));
+
+    /// Whether messages with the same key always go the same way, so that the way may be cached.
+    fn by_key_only(&self) -> bool;
+}
