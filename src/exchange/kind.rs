@@ -6,15 +6,17 @@ use std::hash::Hash;
 use super::ExchangeType;
 use super::direct::Direct;
 use super::fanout::Fanout;
+use super::topic::Topic;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ExchangeKind {
     Direct,
     Fanout,
+    Topic,
 }
 
 impl ExchangeKind {
-    pub const ALL: [Self; 2] = [Self::Direct, Self::Fanout];
+    pub const ALL: [Self; 3] = [Self::Direct, Self::Fanout, Self::Topic];
 
     /// The kind that `exchange.declare` names, if there is such a kind.
     pub fn parse(name: &str) -> Option<Self> {
@@ -25,6 +27,7 @@ impl ExchangeKind {
         match self {
             Self::Direct => "direct",
             Self::Fanout => "fanout",
+            Self::Topic => "topic",
         }
     }
 
@@ -36,6 +39,7 @@ impl ExchangeKind {
         match self {
             Self::Direct => Box::new(Direct::default()),
             Self::Fanout => Box::new(Fanout::default()),
+            Self::Topic => Box::new(Topic::default()),
         }
     }
 }

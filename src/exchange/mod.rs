@@ -12,6 +12,8 @@ mod destinations;
 mod direct;
 mod fanout;
 mod kind;
+mod topic;
+mod vocabulary;
 
 pub use self::binding::Binding;
 pub use self::kind::ExchangeKind;
