@@ -6,6 +6,7 @@ use std::hash::Hash;
 use super::ExchangeType;
 use super::direct::Direct;
 use super::fanout::Fanout;
+use super::headers::Headers;
 use super::topic::Topic;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,10 +14,11 @@ pub enum ExchangeKind {
     Direct,
     Fanout,
     Topic,
+    Headers,
 }
 
 impl ExchangeKind {
-    pub const ALL: [Self; 3] = [Self::Direct, Self::Fanout, Self::Topic];
+    pub const ALL: [Self; 4] = [Self::Direct, Self::Fanout, Self::Topic, Self::Headers];
 
     /// The kind that `exchange.declare` names, if there is such a kind.
     pub fn parse(name: &str) -> Option<Self> {
@@ -28,6 +30,7 @@ impl ExchangeKind {
             Self::Direct => "direct",
             Self::Fanout => "fanout",
             Self::Topic => "topic",
+            Self::Headers => "headers",
         }
     }
 
@@ -40,6 +43,7 @@ impl ExchangeKind {
             Self::Direct => Box::new(Direct::default()),
             Self::Fanout => Box::new(Fanout::default()),
             Self::Topic => Box::new(Topic::default()),
+            Self::Headers => Box::new(Headers::default()),
         }
     }
 }

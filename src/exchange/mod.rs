@@ -11,9 +11,13 @@ mod binding;
 mod destinations;
 mod direct;
 mod fanout;
+mod headers;
 mod kind;
 mod topic;
 mod vocabulary;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::binding::Binding;
 pub use self::kind::ExchangeKind;
