@@ -2,10 +2,42 @@
 //!
 //! ```text
 //! bytes → frames → methods → session → exchange → queue → delivery → bytes
+//!                                          ↘ storage ↗
 //! ```
+//!
+//! The rooms, in the order in which the data moves:
+//!
+//! - [`names`], [`time`], [`message`]: what travels through all of them.
+//! - [`protocol`]: bytes to frames to methods, and back. No I/O, no clock, no broker.
+//! - [`session`]: what frames mean, for one client. No socket, no task, no clock.
+//! - [`exchange`]: headers and key in, destinations out. Pure.
+//! - [`queue`]: messages waiting, and who gets the next one. Never awaits, never touches a file.
+//! - [`delivery`]: hand-over from a queue to a connection.
+//! - [`broker`]: names to things, and the rules that span rooms; the lock order is written there.
+//! - [`storage`]: what survives a restart.
+//! - [`auth`]: users, passwords, mechanisms.
+//! - [`config`]: typed settings from defaults, file, environment and flags.
+//! - [`server`]: sockets, and the one task per connection.
+
+pub mod names;
+pub mod time;
+
+pub mod protocol;
+
+pub mod message;
+
+pub mod session;
+
+pub mod exchange;
+
+pub mod queue;
+
+pub mod delivery;
+
+pub mod broker;
+
+pub mod storage;
 
 pub mod auth;
 pub mod config;
-pub mod exchange;
-pub mod names;
-pub mod protocol;
+pub mod server;

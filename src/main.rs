@@ -1,1 +1,132 @@
-fn main() {}
+//! The leveret binary: flags to settings, settings to a broker, a broker to sockets, and then waiting
+//! for a signal.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leveret::auth::Authenticator;
+use leveret::broker::{Broker, Limits};
+use leveret::config::{self, ConfigError, LogFormat, Settings};
+use leveret::server::clock::Clock;
+use leveret::server::{Server, tls_acceptor};
+use leveret::session::{Offer, Services};
+use leveret::storage::DataDirectory;
+use leveret::storage::memory::{MemoryDefinitions, MemoryMessages};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Messages are allocated by one thread and freed by another, all day long.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let settings = match config::load(std::env::args_os(), env) {
+        Ok(settings) => settings,
+        Err(ConfigError::Help(text)) => {
+            println!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return fail(&error),
+    };
+    start_log(&settings);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if settings.worker_threads > 0 {
+        runtime.worker_threads(settings.worker_threads);
+    }
+    let served = match runtime.enable_all().build() {
+        Ok(runtime) => runtime.block_on(serve(&settings)),
+        Err(error) => Err(error.into()),
+    };
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&*error),
+    }
+}
+
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("leveret: {error}");
+    ExitCode::FAILURE
+}
+
+fn start_log(settings: &Settings) {
+    let filter = EnvFilter::new(&settings.log_level);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Text => log.with_ansi(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// Everything is taken (directory, certificates, addresses) before the first client is served.
+async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
+    // Signals that come while starting are not lost.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let _directory = DataDirectory::open(&settings.data_dir)?;
+    let acceptor = match (&settings.tls_certificate_file, &settings.tls_key_file) {
+        (Some(certificate), Some(key)) => Some(tls_acceptor(certificate, key)?),
+        _ => None,
+    };
+    let services = services(settings);
+    let server = Server::start(
+        services,
+        Clock::start(),
+        &settings.amqp,
+        &settings.amqps,
+        acceptor,
+    )
+    .await?;
+    let addresses: Vec<String> = server
+        .addresses
+        .iter()
+        .map(|(address, tls)| format!("{} {address}", if *tls { "amqps" } else { "amqp" }))
+        .collect();
+    eprintln!(
+        "leveret {} ready: {}",
+        env!("CARGO_PKG_VERSION"),
+        addresses.join(", ")
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    server.stop().await;
+    Ok(())
+}
+
+fn services(settings: &Settings) -> Arc<Services> {
+    let limits = Limits {
+        message_size_max: settings.message_size_max,
+        consumers_per_channel_max: settings.consumers_per_channel_max,
+        connections_max: settings.connections_max,
+        outbox_bytes_high: settings.outbox_bytes_high,
+    };
+    let broker = Broker::new(
+        limits,
+        Arc::new(MemoryDefinitions),
+        Arc::new(MemoryMessages),
+    );
+    broker.create_vhost(&settings.default_vhost);
+    let authenticator = Authenticator::new(settings.loopback_users.clone());
+    authenticator.add_default_user(
+        settings.default_user.clone(),
+        settings.default_pass.as_str(),
+        settings.default_vhost.clone(),
+    );
+    let offer = Offer {
+        frame_max: settings.frame_max,
+        channel_max: settings.channel_max,
+        heartbeat_seconds: settings.heartbeat_seconds,
+        handshake_timeout: Duration::from_secs(u64::from(settings.handshake_timeout_seconds)),
+    };
+    Arc::new(Services {
+        broker,
+        authenticator: Arc::new(authenticator),
+        offer,
+    })
+}

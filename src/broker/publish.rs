@@ -1,0 +1,347 @@
+//! A connection's way in: routes what it publishes, gathers it by queue, and hands every queue its
+//! share of a whole read at once.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::reply::token_of;
+use super::route_cache::RouteCache;
+use super::topology::resource_exchange;
+use super::vhost::Vhost;
+use crate::message::{Message, Position, Queued, shortstrs};
+use crate::protocol::{AmqpError, ReplyCode};
+use crate::queue::{Effects, Incoming, Queue};
+use crate::storage::{LogPosition, MessageStore};
+use crate::time::Time;
+
+/// A publish that wants a confirmation: its channel and its number there.
+pub type Confirm = (u16, u64);
+
+/// Where a message goes. Valid until the next call of [`Publisher::find_way`].
+#[derive(Debug, Clone, Copy)]
+pub struct Way(Found);
+
+#[derive(Debug, Clone, Copy)]
+enum Found {
+    /// In the cache, at this place.
+    Cached(usize),
+    /// In `fresh`: found by a search, and not to be remembered.
+    Fresh,
+}
+
+impl Way {
+    /// The routing key alone decided: headers would not have changed it.
+    pub fn is_by_key(self) -> bool {
+        matches!(self.0, Found::Cached(_))
+    }
+}
+
+/// Extra routing keys and headers of a message, when it has any.
+#[derive(Debug, Default)]
+pub struct Extras<'a> {
+    /// From the CC and BCC headers (behaviour B6.3).
+    pub keys: SmallVec<[&'a [u8]; 4]>,
+    /// The content of the headers table.
+    pub headers: Option<&'a [u8]>,
+}
+
+/// Where a message goes, kept for later.
+#[derive(Debug, Default)]
+pub struct Destinations {
+    queues: Vec<Arc<Queue>>,
+    /// Tokens of direct replies.
+    replies: Vec<String>,
+}
+
+/// What became of a flush.
+#[derive(Debug, Default)]
+pub struct Flushed {
+    /// Persistent messages of this batch are safe once the store is durable up to here.
+    pub log: Option<LogPosition>,
+    /// What a queue refused (behaviour B8.9). One publish may stand here several times.
+    pub rejected: Vec<Confirm>,
+}
+
+#[derive(Debug)]
+struct Group {
+    queue: Arc<Queue>,
+    incoming: Vec<Incoming>,
+}
+
+/// Not a confirm, as the token of a message.
+const UNCONFIRMED: u32 = u32::MAX;
+
+/// Message lists that are kept for the next batch, so that steady work allocates nothing.
+const SPARE_LISTS: usize = 16;
+
+/// One per connection.
+pub struct Publisher {
+    vhost: Arc<Vhost>,
+    store: Arc<dyn MessageStore>,
+    cache: RouteCache,
+    fresh: Vec<Arc<Queue>>,
+    replies: Vec<String>,
+    groups: Vec<Group>,
+    spare: Vec<Vec<Incoming>>,
+    confirms: Vec<Confirm>,
+    /// The number of the batch being gathered; routes remember their groups by it.
+    epoch: u64,
+    rejected: Vec<u32>,
+}
+
+impl Publisher {
+    pub fn new(vhost: Arc<Vhost>, store: Arc<dyn MessageStore>) -> Self {
+        Self {
+            vhost,
+            store,
+            cache: RouteCache::default(),
+            fresh: Vec::new(),
+            replies: Vec::new(),
+            groups: Vec::new(),
+            spare: Vec::new(),
+            confirms: Vec::new(),
+            epoch: 1,
+            rejected: Vec::new(),
+        }
+    }
+
+    /// Finds the queues for an address (exchange and routing key as two shortstrs). Errors: CH 404
+    /// when the exchange is missing, CH 403 when it is internal.
+    #[inline]
+    pub fn find_way(
+        &mut self,
+        address: &[u8],
+        extras: Option<&Extras<'_>>,
+    ) -> Result<Way, AmqpError> {
+        if extras.is_none()
+            && let Some(route) = self.cache.find(address, self.vhost.generation())
+        {
+            return Ok(Way(Found::Cached(route)));
+        }
+        self.search(address, extras)
+    }
+
+    #[cold]
+    fn search(&mut self, address: &[u8], extras: Option<&Extras<'_>>) -> Result<Way, AmqpError> {
+        let (exchange, routing_key) = shortstrs(address);
+        let exchange_name = String::from_utf8_lossy(exchange);
+        let mut keys: SmallVec<[&[u8]; 4]> = SmallVec::new();
+        keys.push(routing_key);
+        keys.extend(extras.iter().flat_map(|extras| extras.keys.iter().copied()));
+        let headers = extras.and_then(|extras| extras.headers);
+        // Read before routing: a change meanwhile makes what we remember void, never stale.
+        let generation = self.vhost.generation();
+        let way = self.vhost.read(|topology| {
+            if topology.exchange(&exchange_name)?.internal {
+                let resource = resource_exchange(&exchange_name, &self.vhost.name);
+                let text = format!("cannot publish to internal {resource}");
+                return Err(AmqpError::new(ReplyCode::AccessRefused, text));
+            }
+            topology.route(&exchange_name, &keys, headers)
+        })?;
+        self.fresh = way.queues;
+        self.replies.clear();
+        if exchange.is_empty() {
+            let tokens = keys
+                .iter()
+                .filter_map(|key| token_of(key))
+                .map(str::to_owned);
+            self.replies.extend(tokens);
+        }
+        if way.cacheable && extras.is_none() && self.replies.is_empty() {
+            self.cache.find(address, generation);
+            if let Some(route) = self.cache.store(address, generation, &self.fresh) {
+                return Ok(Way(Found::Cached(route)));
+            }
+        }
+        Ok(Way(Found::Fresh))
+    }
+
+    /// Whether a message would arrive anywhere; if not, `mandatory` returns it (behaviour B6.4). A
+    /// well-formed reply name counts, whether or not the requester is still there (behaviour B9.4).
+    #[inline]
+    pub fn arrives(&mut self, way: Way) -> bool {
+        match way.0 {
+            Found::Cached(route) => self
+                .cache
+                .route_mut(route)
+                .is_some_and(|route| !route.queues.is_empty()),
+            Found::Fresh => !self.fresh.is_empty() || !self.replies.is_empty(),
+        }
+    }
+
+    /// Where a way leads, for a transaction that delivers later.
+    pub fn destinations(&mut self, way: Way) -> Destinations {
+        match way.0 {
+            Found::Cached(route) => {
+                let queues = self
+                    .cache
+                    .route_mut(route)
+                    .map(|route| route.queues.to_vec());
+                Destinations {
+                    queues: queues.unwrap_or_default(),
+                    replies: Vec::new(),
+                }
+            }
+            Found::Fresh => Destinations {
+                queues: self.fresh.clone(),
+                replies: std::mem::take(&mut self.replies),
+            },
+        }
+    }
+
+    /// Adds a message to the batch.
+    #[inline]
+    pub fn gather(
+        &mut self,
+        way: Way,
+        message: Message,
+        confirm: Option<Confirm>,
+        effects: &mut Effects,
+    ) {
+        let token = self.token(confirm);
+        let Found::Cached(index) = way.0 else {
+            self.gather_fresh(&message, token, effects);
+            return;
+        };
+        let Some(route) = self.cache.route_mut(index) else {
+            return;
+        };
+        if route.epoch != self.epoch {
+            route.epoch = self.epoch;
+            route.groups.clear();
+            for queue in &route.queues {
+                let group = group_for(&mut self.groups, &mut self.spare, queue);
+                route.groups.push(u32::try_from(group).unwrap_or(u32::MAX));
+            }
+        }
+        let Some((last, others)) = route.groups.split_last() else {
+            return;
+        };
+        for group in others {
+            if let Some(group) = self.groups.get_mut(*group as usize) {
+                group.incoming.push(Incoming {
+                    message: message.clone(),
+                    token,
+                });
+            }
+        }
+        if let Some(group) = self.groups.get_mut(*last as usize) {
+            group.incoming.push(Incoming { message, token });
+        }
+    }
+
+    fn gather_fresh(&mut self, message: &Message, token: u32, effects: &mut Effects) {
+        let destinations = self.destinations(Way(Found::Fresh));
+        self.gather_token(&destinations, message, token, effects);
+    }
+
+    /// Adds a message for destinations that were found earlier, as a commit does.
+    pub fn gather_to(
+        &mut self,
+        destinations: &Destinations,
+        message: &Message,
+        confirm: Option<Confirm>,
+        effects: &mut Effects,
+    ) {
+        let token = self.token(confirm);
+        self.gather_token(destinations, message, token, effects);
+    }
+
+    fn gather_token(
+        &mut self,
+        destinations: &Destinations,
+        message: &Message,
+        token: u32,
+        effects: &mut Effects,
+    ) {
+        for queue in &destinations.queues {
+            let group = group_for(&mut self.groups, &mut self.spare, queue);
+            if let Some(group) = self.groups.get_mut(group) {
+                group.incoming.push(Incoming {
+                    message: message.clone(),
+                    token,
+                });
+            }
+        }
+        for reply in &destinations.replies {
+            let queued = Queued {
+                message: message.clone(),
+                position: Position(0),
+                deadline: Time::NEVER,
+                redelivered: false,
+            };
+            self.vhost.reply(reply, queued, effects);
+        }
+    }
+
+    fn token(&mut self, confirm: Option<Confirm>) -> u32 {
+        let Some(confirm) = confirm else {
+            return UNCONFIRMED;
+        };
+        self.confirms.push(confirm);
+        u32::try_from(self.confirms.len() - 1).unwrap_or(UNCONFIRMED)
+    }
+
+    pub fn has_gathered(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
+    /// Hands every queue its share. The locks taken are gone when this returns; `effects` says whom to
+    /// wake and what died.
+    pub fn flush(&mut self, now: Time, effects: &mut Effects) -> Flushed {
+        let mut flushed = Flushed::default();
+        for mut group in self.groups.drain(..) {
+            if group.queue.declaration.durable {
+                let mut persistent = group
+                    .incoming
+                    .iter()
+                    .map(|incoming| &incoming.message)
+                    .filter(|message| message.traits().persistent)
+                    .peekable();
+                if persistent.peek().is_some() {
+                    let name = &group.queue.name;
+                    let log = self.store.append(&self.vhost.name, name, &mut persistent);
+                    flushed.log = flushed.log.max(Some(log));
+                }
+            }
+            group
+                .queue
+                .publish(&mut group.incoming, now, &mut self.rejected, effects);
+            if self.spare.len() < SPARE_LISTS {
+                self.spare.push(group.incoming);
+            }
+        }
+        for token in self.rejected.drain(..) {
+            flushed.rejected.extend(self.confirms.get(token as usize));
+        }
+        self.confirms.clear();
+        self.epoch += 1;
+        flushed
+    }
+
+    /// Gives back what steady work keeps, when there has been none for a while.
+    pub fn shrink(&mut self) {
+        self.spare = Vec::new();
+        self.confirms = Vec::new();
+        self.fresh = Vec::new();
+        self.groups = Vec::new();
+    }
+}
+
+/// The group of a queue in the current batch, made if need be.
+fn group_for(groups: &mut Vec<Group>, spare: &mut Vec<Vec<Incoming>>, queue: &Arc<Queue>) -> usize {
+    if let Some(index) = groups
+        .iter()
+        .position(|group| Arc::ptr_eq(&group.queue, queue))
+    {
+        return index;
+    }
+    let incoming = spare.pop().unwrap_or_default();
+    groups.push(Group {
+        queue: Arc::clone(queue),
+        incoming,
+    });
+    groups.len() - 1
+}

@@ -1,0 +1,514 @@
+//! Exchanges, queues and the bindings between them: the plain data behind a vhost's lock.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use ahash::{AHashMap, AHashSet};
+
+use crate::exchange::{Binding, ExchangeKind, ExchangeType, RoutingView};
+use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
+use crate::protocol::{AmqpError, FieldTable, FieldValue, ReplyCode};
+use crate::queue::{ConnectionId, Queue, check_equivalent};
+use crate::storage::{BindingRecord, Change};
+
+/// What `exchange.declare` says of an exchange.
+#[derive(Clone, Debug)]
+pub struct ExchangeDeclaration {
+    pub kind: ExchangeKind,
+    pub durable: bool,
+    pub auto_delete: bool,
+    pub internal: bool,
+    pub arguments: FieldTable,
+}
+
+/// The end of a binding, as a client names it.
+#[derive(Clone, Debug)]
+pub enum BindingEnd {
+    /// With the connection that asks: an exclusive queue takes bindings from its owner only.
+    Queue(QueueName, ConnectionId),
+    Exchange(ExchangeName),
+}
+
+/// Changes of durable definitions that a removal brought about, in order.
+pub(super) type Removed = Vec<Change>;
+
+/// Where a binding leads. Queues are compared by identity: a queue that was deleted and declared
+/// again is another one.
+#[derive(Clone, Debug)]
+pub(super) enum Destination {
+    Queue(Arc<Queue>),
+    Exchange(ExchangeName),
+}
+
+impl PartialEq for Destination {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Queue(one), Self::Queue(two)) => Arc::ptr_eq(one, two),
+            (Self::Exchange(one), Self::Exchange(two)) => one == two,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Destination {}
+
+impl Hash for Destination {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Queue(queue) => Arc::as_ptr(queue).hash(state),
+            Self::Exchange(name) => name.hash(state),
+        }
+    }
+}
+
+/// What makes two bindings of one exchange the same one (behaviour B4.8).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct BindingKey {
+    destination: Destination,
+    routing_key: RoutingKey,
+    /// The encoded table, sorted by key.
+    arguments: Box<[u8]>,
+}
+
+impl BindingKey {
+    fn new(binding: &Binding<Destination>) -> Self {
+        let mut pairs: Vec<_> = binding.arguments.0.clone();
+        pairs.sort_by(|one, two| one.0.cmp(&two.0));
+        let mut encoded = Vec::new();
+        crate::protocol::table::encode_table(&mut encoded, &FieldTable(pairs));
+        Self {
+            destination: binding.destination.clone(),
+            routing_key: binding.routing_key.clone(),
+            arguments: encoded.into(),
+        }
+    }
+}
+
+struct Exchange {
+    declaration: ExchangeDeclaration,
+    alternate: Option<ExchangeName>,
+    router: Box<dyn ExchangeType<Destination>>,
+    bindings: HashMap<BindingKey, Binding<Destination>>,
+}
+
+/// The result of routing a message.
+pub(super) struct Way {
+    pub(super) queues: Vec<Arc<Queue>>,
+    /// The same address leads the same way until the topology changes.
+    pub(super) cacheable: bool,
+}
+
+pub(super) struct Topology {
+    vhost: VhostName,
+    exchanges: AHashMap<ExchangeName, Exchange>,
+    queues: AHashMap<QueueName, Arc<Queue>>,
+    /// Which exchanges have bindings to a destination, so that it can be removed without a search.
+    incoming: HashMap<Destination, HashSet<(ExchangeName, BindingKey)>>,
+}
+
+impl Topology {
+    /// With the predeclared exchanges (behaviour B4.1).
+    pub(super) fn new(vhost: VhostName) -> Self {
+        let mut topology = Self {
+            vhost,
+            exchanges: AHashMap::new(),
+            queues: AHashMap::new(),
+            incoming: HashMap::new(),
+        };
+        let predeclared = [
+            ("", ExchangeKind::Direct, false),
+            ("amq.direct", ExchangeKind::Direct, false),
+            ("amq.fanout", ExchangeKind::Fanout, false),
+            ("amq.topic", ExchangeKind::Topic, false),
+            ("amq.headers", ExchangeKind::Headers, false),
+            ("amq.match", ExchangeKind::Headers, false),
+            ("amq.rabbitmq.trace", ExchangeKind::Topic, true),
+        ];
+        for (name, kind, internal) in predeclared {
+            let declaration = ExchangeDeclaration {
+                kind,
+                durable: true,
+                auto_delete: false,
+                internal,
+                arguments: FieldTable::default(),
+            };
+            topology.add_exchange(ExchangeName::from(name), declaration);
+        }
+        topology
+    }
+
+    pub(super) fn exchange(&self, name: &str) -> Result<&ExchangeDeclaration, AmqpError> {
+        let missing = || {
+            AmqpError::new(
+                ReplyCode::NotFound,
+                format!("no {}", self.exchange_text(name)),
+            )
+        };
+        self.exchanges
+            .get(name)
+            .map(|exchange| &exchange.declaration)
+            .ok_or_else(missing)
+    }
+
+    pub(super) fn queue(&self, name: &str) -> Result<Arc<Queue>, AmqpError> {
+        let missing = || {
+            let text = format!("no {}", resource_queue(name, &self.vhost));
+            AmqpError::new(ReplyCode::NotFound, text)
+        };
+        self.queues.get(name).cloned().ok_or_else(missing)
+    }
+
+    /// True when the exchange is there and just so, false when it may be created (behaviour B4.2,
+    /// B4.3).
+    pub(super) fn check_exchange(
+        &self,
+        name: &ExchangeName,
+        received: &ExchangeDeclaration,
+    ) -> Result<bool, AmqpError> {
+        let Ok(current) = self.exchange(name.as_str()) else {
+            if name.as_str().starts_with("amq.") {
+                let text = format!("exchange name '{name}' contains reserved prefix 'amq.*'");
+                return Err(AmqpError::new(ReplyCode::AccessRefused, text));
+            }
+            alternate_of(&received.arguments, &self.exchange_text(name.as_str()))?;
+            return Ok(false);
+        };
+        let pairs = [
+            ("type", received.kind.to_string(), current.kind.to_string()),
+            (
+                "durable",
+                received.durable.to_string(),
+                current.durable.to_string(),
+            ),
+            (
+                "auto_delete",
+                received.auto_delete.to_string(),
+                current.auto_delete.to_string(),
+            ),
+            (
+                "internal",
+                received.internal.to_string(),
+                current.internal.to_string(),
+            ),
+        ];
+        let resource = self.exchange_text(name.as_str());
+        for (field, received, current) in pairs {
+            if received != current {
+                let text = format!(
+                    "inequivalent arg '{field}' for {resource}: received '{received}' but current is '{current}'"
+                );
+                return Err(AmqpError::new(ReplyCode::PreconditionFailed, text));
+            }
+        }
+        let argument = "alternate-exchange";
+        check_equivalent(
+            argument,
+            received.arguments.get(argument),
+            current.arguments.get(argument),
+            &resource,
+        )?;
+        Ok(true)
+    }
+
+    pub(super) fn add_exchange(&mut self, name: ExchangeName, declaration: ExchangeDeclaration) {
+        let alternate = alternate_of(&declaration.arguments, "").ok().flatten();
+        let router = declaration.kind.router();
+        let exchange = Exchange {
+            declaration,
+            alternate,
+            router,
+            bindings: HashMap::new(),
+        };
+        self.exchanges.insert(name, exchange);
+    }
+
+    pub(super) fn add_queue(&mut self, queue: Arc<Queue>) {
+        self.queues.insert(queue.name.clone(), queue);
+    }
+
+    /// Behaviour B4.5. The exchange exists; the caller has refused the system's own.
+    pub(super) fn delete_exchange(
+        &mut self,
+        name: &str,
+        if_unused: bool,
+    ) -> Result<Removed, AmqpError> {
+        let in_use = self
+            .exchanges
+            .get(name)
+            .is_some_and(|exchange| !exchange.bindings.is_empty());
+        if if_unused && in_use {
+            let text = format!("{} in use", self.exchange_text(name));
+            return Err(AmqpError::new(ReplyCode::PreconditionFailed, text));
+        }
+        let mut removed = Removed::new();
+        self.remove_exchange(name, &mut removed);
+        Ok(removed)
+    }
+
+    /// Takes a queue and its bindings out, unless another one has its name by now.
+    pub(super) fn remove_queue(&mut self, queue: &Arc<Queue>) -> Removed {
+        let mut removed = Removed::new();
+        let name = queue.name.as_str();
+        if !self
+            .queues
+            .get(name)
+            .is_some_and(|current| Arc::ptr_eq(current, queue))
+        {
+            return removed;
+        }
+        self.queues.remove(name);
+        self.remove_incoming(&Destination::Queue(Arc::clone(queue)), &mut removed);
+        if queue.declaration.durable && queue.declaration.owner.is_none() {
+            removed.push(Change::DeleteQueue {
+                name: queue.name.clone(),
+            });
+        }
+        removed
+    }
+
+    fn remove_exchange(&mut self, name: &str, removed: &mut Removed) {
+        let Some((name, exchange)) = self.exchanges.remove_entry(name) else {
+            return;
+        };
+        for key in exchange.bindings.keys() {
+            self.forget_incoming(&name, key);
+        }
+        self.remove_incoming(&Destination::Exchange(name.clone()), removed);
+        if exchange.declaration.durable {
+            removed.push(Change::DeleteExchange { name });
+        }
+    }
+
+    /// Removes all bindings that lead to a destination, and the auto-delete exchanges that thereby
+    /// lost their last one (behaviour B4.6).
+    fn remove_incoming(&mut self, destination: &Destination, removed: &mut Removed) {
+        for (source, key) in self.incoming.remove(destination).unwrap_or_default() {
+            self.remove_binding(&source, &key, removed);
+        }
+    }
+
+    fn remove_binding(&mut self, source: &ExchangeName, key: &BindingKey, removed: &mut Removed) {
+        let Some(exchange) = self.exchanges.get_mut(source) else {
+            return;
+        };
+        let Some(binding) = exchange.bindings.remove(key) else {
+            return;
+        };
+        exchange.router.unbind(&binding);
+        let over = exchange.declaration.auto_delete && exchange.bindings.is_empty();
+        self.forget_incoming(source, key);
+        if let Some(record) = self.record(source, &binding) {
+            removed.push(Change::DeleteBinding(record));
+        }
+        if over {
+            self.remove_exchange(source.as_str(), removed);
+        }
+    }
+
+    fn forget_incoming(&mut self, source: &ExchangeName, key: &BindingKey) {
+        if let Some(known) = self.incoming.get_mut(&key.destination) {
+            known.remove(&(source.clone(), key.clone()));
+            if known.is_empty() {
+                self.incoming.remove(&key.destination);
+            }
+        }
+    }
+
+    /// Behaviour B4.8. Returns what to store when both ends are durable and the binding is new.
+    pub(super) fn bind(
+        &mut self,
+        source: &str,
+        end: &BindingEnd,
+        routing_key: RoutingKey,
+        arguments: FieldTable,
+    ) -> Result<Option<BindingRecord>, AmqpError> {
+        self.exchange(source)?;
+        let destination = self.destination(end)?;
+        let binding = Binding {
+            routing_key,
+            arguments,
+            destination,
+        };
+        let source = ExchangeName::from(source);
+        let key = BindingKey::new(&binding);
+        let Some(exchange) = self.exchanges.get_mut(&source) else {
+            return Ok(None);
+        };
+        exchange
+            .router
+            .validate(&binding.routing_key, &binding.arguments)?;
+        if exchange.bindings.contains_key(&key) {
+            return Ok(None);
+        }
+        exchange.router.bind(&binding);
+        exchange.bindings.insert(key.clone(), binding.clone());
+        let incoming = self.incoming.entry(key.destination.clone()).or_default();
+        incoming.insert((source.clone(), key));
+        Ok(self.record(&source, &binding))
+    }
+
+    pub(super) fn unbind(
+        &mut self,
+        source: &str,
+        end: &BindingEnd,
+        routing_key: &RoutingKey,
+        arguments: &FieldTable,
+    ) -> Removed {
+        let mut removed = Removed::new();
+        let destination = match end {
+            BindingEnd::Queue(name, _) => self.queues.get(name).cloned().map(Destination::Queue),
+            BindingEnd::Exchange(name) => Some(Destination::Exchange(name.clone())),
+        };
+        if let Some(destination) = destination {
+            let binding = Binding {
+                routing_key: routing_key.clone(),
+                arguments: arguments.clone(),
+                destination,
+            };
+            let key = BindingKey::new(&binding);
+            self.remove_binding(&ExchangeName::from(source), &key, &mut removed);
+        }
+        removed
+    }
+
+    fn destination(&self, end: &BindingEnd) -> Result<Destination, AmqpError> {
+        match end {
+            BindingEnd::Queue(name, connection) => {
+                let queue = self.queue(name.as_str())?;
+                match queue.declaration.owner {
+                    Some(owner) if owner != *connection => Err(super::vhost::locked(
+                        &resource_queue(name.as_str(), &self.vhost),
+                    )),
+                    _ => Ok(Destination::Queue(queue)),
+                }
+            }
+            BindingEnd::Exchange(name) => {
+                self.exchange(name.as_str())?;
+                Ok(Destination::Exchange(name.clone()))
+            }
+        }
+    }
+
+    /// A binding is durable when both its ends are (behaviour B4.15).
+    fn record(
+        &self,
+        source: &ExchangeName,
+        binding: &Binding<Destination>,
+    ) -> Option<BindingRecord> {
+        let durable = |name: &str| self.exchange(name).is_ok_and(|exchange| exchange.durable);
+        let (end_durable, to_queue, destination) = match &binding.destination {
+            Destination::Queue(queue) => {
+                let stored = queue.declaration.durable && queue.declaration.owner.is_none();
+                (stored, true, queue.name.to_string())
+            }
+            Destination::Exchange(name) => (durable(name.as_str()), false, name.to_string()),
+        };
+        (durable(source.as_str()) && end_durable).then(|| BindingRecord {
+            source: source.clone(),
+            to_queue,
+            destination,
+            routing_key: binding.routing_key.clone(),
+            arguments: binding.arguments.clone(),
+        })
+    }
+
+    /// Every queue a message reaches, each once, over exchange bindings and alternate exchanges
+    /// (behaviour B4.9, B4.13). Each exchange is visited once, so cycles end.
+    pub(super) fn route(
+        &self,
+        exchange: &str,
+        keys: &[&[u8]],
+        headers: Option<&[u8]>,
+    ) -> Result<Way, AmqpError> {
+        self.exchange(exchange)?;
+        let mut way = Way {
+            queues: Vec::new(),
+            cacheable: true,
+        };
+        let mut seen: AHashSet<*const Queue> = AHashSet::new();
+        let mut visited: Vec<&str> = vec![exchange];
+        let mut next = 0;
+        while let Some(name) = visited.get(next).copied() {
+            next += 1;
+            let Some(exchange) = self.exchanges.get(name) else {
+                continue;
+            };
+            let mut any = false;
+            let mut found = |destination: &Destination| {
+                any = true;
+                match destination {
+                    Destination::Queue(queue) => {
+                        if seen.insert(Arc::as_ptr(queue)) {
+                            way.queues.push(Arc::clone(queue));
+                        }
+                    }
+                    Destination::Exchange(to) => {
+                        if let Some((to, _)) = self.exchanges.get_key_value(to)
+                            && !visited.contains(&to.as_str())
+                        {
+                            visited.push(to.as_str());
+                        }
+                    }
+                }
+            };
+            for key in keys {
+                if name.is_empty() {
+                    // The default exchange is bound to every queue by its name.
+                    let queue = std::str::from_utf8(key)
+                        .ok()
+                        .and_then(|key| self.queues.get(key));
+                    if let Some(queue) = queue {
+                        found(&Destination::Queue(Arc::clone(queue)));
+                    }
+                } else {
+                    exchange.router.route(
+                        &RoutingView {
+                            routing_key: key,
+                            headers,
+                        },
+                        &mut found,
+                    );
+                }
+            }
+            way.cacheable &= exchange.router.by_key_only();
+            if !any
+                && let Some(alternate) = &exchange.alternate
+                && !visited.contains(&alternate.as_str())
+            {
+                visited.push(alternate.as_str());
+            }
+        }
+        Ok(way)
+    }
+
+    fn exchange_text(&self, name: &str) -> String {
+        resource_exchange(name, &self.vhost)
+    }
+}
+
+/// The `alternate-exchange` argument (behaviour B4.2, B4.13).
+fn alternate_of(arguments: &FieldTable, resource: &str) -> Result<Option<ExchangeName>, AmqpError> {
+    let name = "alternate-exchange";
+    match arguments.get(name) {
+        None => Ok(None),
+        Some(value @ FieldValue::LongString(_)) => Ok(value.as_str().map(ExchangeName::from)),
+        Some(other) => {
+            let text = format!(
+                "invalid type '{}' for arg '{name}' in {resource}",
+                other.type_name()
+            );
+            Err(AmqpError::new(ReplyCode::PreconditionFailed, text))
+        }
+    }
+}
+
+/// `queue 'q' in vhost '/'`, as all texts say it.
+pub fn resource_queue(name: &str, vhost: &VhostName) -> String {
+    format!("queue '{name}' in vhost '{vhost}'")
+}
+
+/// `exchange 'x' in vhost '/'`, as all texts say it.
+pub fn resource_exchange(name: &str, vhost: &VhostName) -> String {
+    format!("exchange '{name}' in vhost '{vhost}'")
+}

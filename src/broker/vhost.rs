@@ -1,0 +1,404 @@
+//! A virtual host: its topology behind one lock, and what may be done to it.
+//!
+//! Every operation here checks, changes the topology under the write lock, and hands the change of a
+//! durable thing to the definition store; the answer says whether the client may be told now.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use super::reply::{REPLY_TO, ReplyNames, ReplyTarget, random_token, token_of};
+use super::topology::{BindingEnd, ExchangeDeclaration, Removed, Topology, resource_queue};
+use crate::delivery::Outgoing;
+use crate::message::Queued;
+use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
+use crate::protocol::{AmqpError, FieldTable, ReplyCode};
+use crate::queue::{
+    ConnectionId, Declaration, Effects, NotDeleted, Queue, check_equivalent_arguments,
+};
+use crate::storage::{BindingRecord, Change, Commit, DefinitionStore, StoreError};
+use crate::time::Time;
+
+/// What a declare found or made.
+#[derive(Debug)]
+pub struct DeclaredQueue {
+    pub queue: Arc<Queue>,
+    pub commit: Commit,
+}
+
+/// Called when a change that was not durable at once has become so.
+pub type Notify<'a> = &'a dyn Fn() -> Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+pub struct Vhost {
+    pub name: VhostName,
+    topology: RwLock<Topology>,
+    /// Rises with every change of the topology; what was routed under an older one is void.
+    generation: AtomicU64,
+    pub(super) replies: ReplyNames,
+    definitions: Arc<dyn DefinitionStore>,
+}
+
+impl Vhost {
+    pub(super) fn new(name: VhostName, definitions: Arc<dyn DefinitionStore>) -> Arc<Self> {
+        Arc::new(Self {
+            topology: RwLock::new(Topology::new(name.clone())),
+            name,
+            generation: AtomicU64::new(1),
+            replies: ReplyNames::default(),
+            definitions,
+        })
+    }
+
+    #[inline]
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Runs a change of the topology under its lock.
+    fn change<T>(&self, change: impl FnOnce(&mut Topology) -> T) -> T {
+        let mut topology = self.topology.write();
+        let result = change(&mut topology);
+        self.generation.fetch_add(1, Ordering::Release);
+        result
+    }
+
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Topology) -> T) -> T {
+        read(&self.topology.read())
+    }
+
+    fn commit(&self, change: Change, notify: Notify<'_>) -> Commit {
+        self.definitions.commit(&self.name, change, notify())
+    }
+
+    /// A change that nobody waits for.
+    fn commit_quietly(&self, change: Change) {
+        let vhost = self.name.clone();
+        let done = move |result: Result<(), StoreError>| {
+            if let Err(error) = result {
+                tracing::error!(%vhost, %error, "definitions could not be stored");
+            }
+        };
+        self.definitions.commit(&self.name, change, Box::new(done));
+    }
+
+    /// `exchange.declare`, not passive (behaviour B4.2): creates it, or checks that it is the same.
+    pub fn declare_exchange(
+        &self,
+        name: &ExchangeName,
+        declaration: ExchangeDeclaration,
+        notify: Notify<'_>,
+    ) -> Result<Commit, AmqpError> {
+        if self.read(|topology| topology.check_exchange(name, &declaration))? {
+            return Ok(Commit::Now);
+        }
+        let durable = declaration.durable;
+        let record = Change::PutExchange {
+            name: name.clone(),
+            kind: declaration.kind.as_str(),
+            auto_delete: declaration.auto_delete,
+            internal: declaration.internal,
+            arguments: declaration.arguments.clone(),
+        };
+        // Somebody may have been faster: then it is a check again.
+        let created = self.change(|topology| {
+            let exists = topology.check_exchange(name, &declaration)?;
+            if !exists {
+                topology.add_exchange(name.clone(), declaration);
+            }
+            Ok::<bool, AmqpError>(!exists)
+        })?;
+        Ok(if created && durable {
+            self.commit(record, notify)
+        } else {
+            Commit::Now
+        })
+    }
+
+    /// `exchange.declare`, passive: CH 404 unless it exists.
+    pub fn expect_exchange(&self, name: &str) -> Result<(), AmqpError> {
+        self.read(|topology| topology.exchange(name).map(|_| ()))
+    }
+
+    /// `exchange.delete`; a missing one is fine (behaviour B4.5).
+    pub fn delete_exchange(
+        &self,
+        name: &str,
+        if_unused: bool,
+        notify: Notify<'_>,
+    ) -> Result<Commit, AmqpError> {
+        if self.read(|topology| topology.exchange(name).is_err()) {
+            return Ok(Commit::Now);
+        }
+        let removed = self.change(|topology| topology.delete_exchange(name, if_unused))?;
+        Ok(self.commit_removed(removed, notify))
+    }
+
+    /// `queue.bind` and `exchange.bind` (behaviour B4.8).
+    pub fn bind(
+        &self,
+        source: &str,
+        destination: &BindingEnd,
+        routing_key: RoutingKey,
+        arguments: FieldTable,
+        notify: Notify<'_>,
+    ) -> Result<Commit, AmqpError> {
+        let stored =
+            self.change(|topology| topology.bind(source, destination, routing_key, arguments))?;
+        Ok(match stored {
+            Some(record) => self.commit(Change::PutBinding(record), notify),
+            None => Commit::Now,
+        })
+    }
+
+    /// `queue.unbind` and `exchange.unbind`: fine whatever is missing (behaviour B4.8).
+    pub fn unbind(
+        &self,
+        source: &str,
+        destination: &BindingEnd,
+        routing_key: &RoutingKey,
+        arguments: &FieldTable,
+        notify: Notify<'_>,
+    ) -> Commit {
+        let removed =
+            self.change(|topology| topology.unbind(source, destination, routing_key, arguments));
+        self.commit_removed(removed, notify)
+    }
+
+    /// `queue.declare`, not passive, with a name (behaviour B5.1): creates it, or checks that it is
+    /// the same.
+    pub fn declare_queue(
+        &self,
+        name: &QueueName,
+        connection: ConnectionId,
+        declaration: &dyn Fn() -> Result<Declaration, AmqpError>,
+        flags: &Flags<'_>,
+        notify: Notify<'_>,
+    ) -> Result<DeclaredQueue, AmqpError> {
+        if let Ok(queue) = self.read(|topology| topology.queue(name.as_str()))
+            && !queue.is_deleted()
+        {
+            self.check_equivalent(&queue, connection, flags)?;
+            return Ok(DeclaredQueue {
+                queue,
+                commit: Commit::Now,
+            });
+        }
+        let queue = Queue::new(name.clone(), declaration()?);
+        let other = self.change(|topology| {
+            if let Ok(other) = topology.queue(name.as_str()) {
+                if !other.is_deleted() {
+                    return Some(other);
+                }
+                // Marked deleted by its last consumer, and not yet taken out.
+                topology.remove_queue(&other);
+            }
+            topology.add_queue(Arc::clone(&queue));
+            None
+        });
+        if let Some(queue) = other {
+            self.check_equivalent(&queue, connection, flags)?;
+            return Ok(DeclaredQueue {
+                queue,
+                commit: Commit::Now,
+            });
+        }
+        let stored = queue.declaration.durable && queue.declaration.owner.is_none();
+        let record = || Change::PutQueue {
+            name: name.clone(),
+            auto_delete: queue.declaration.auto_delete,
+            arguments: queue.declaration.arguments.clone(),
+        };
+        let commit = if stored {
+            self.commit(record(), notify)
+        } else {
+            Commit::Now
+        };
+        Ok(DeclaredQueue { queue, commit })
+    }
+
+    fn check_equivalent(
+        &self,
+        queue: &Queue,
+        connection: ConnectionId,
+        flags: &Flags<'_>,
+    ) -> Result<(), AmqpError> {
+        let resource = resource_queue(queue.name.as_str(), &self.name);
+        let wanted_owner = flags.exclusive.then_some(connection);
+        if queue.declaration.owner != wanted_owner {
+            return Err(locked(&resource));
+        }
+        let pairs = [
+            ("durable", flags.durable, queue.declaration.durable),
+            (
+                "auto_delete",
+                flags.auto_delete,
+                queue.declaration.auto_delete,
+            ),
+        ];
+        for (field, received, current) in pairs {
+            if received != current {
+                let text = format!(
+                    "inequivalent arg '{field}' for {resource}: received '{received}' but current is '{current}'"
+                );
+                return Err(AmqpError::new(ReplyCode::PreconditionFailed, text));
+            }
+        }
+        check_equivalent_arguments(flags.arguments, &queue.declaration.arguments, &resource)
+    }
+
+    /// A queue that this connection may use: CH 404 when there is none, CH 405 when it is exclusive to
+    /// another connection (behaviour B5.3).
+    pub fn queue(&self, name: &str, connection: ConnectionId) -> Result<Arc<Queue>, AmqpError> {
+        let queue = self.read(|topology| topology.queue(name))?;
+        if queue.is_deleted() {
+            return Err(self.no_queue(name));
+        }
+        match queue.declaration.owner {
+            Some(owner) if owner != connection => {
+                Err(locked(&resource_queue(queue.name.as_str(), &self.name)))
+            }
+            _ => Ok(queue),
+        }
+    }
+
+    pub fn no_queue(&self, name: &str) -> AmqpError {
+        let text = format!("no {}", resource_queue(name, &self.name));
+        AmqpError::new(ReplyCode::NotFound, text)
+    }
+
+    /// `queue.delete` of a queue that was found: how many messages were ready (behaviour B5.11).
+    pub fn delete_queue(
+        &self,
+        queue: &Arc<Queue>,
+        if_unused: bool,
+        if_empty: bool,
+        now: Time,
+        effects: &mut Effects,
+        notify: Notify<'_>,
+    ) -> Result<(usize, Commit), AmqpError> {
+        let dropped = queue
+            .delete(if_unused, if_empty, now, effects)
+            .map_err(|refused| {
+                let resource = resource_queue(queue.name.as_str(), &self.name);
+                let why = match refused {
+                    NotDeleted::NotEmpty => "not empty",
+                    NotDeleted::InUse => "in use",
+                };
+                AmqpError::new(ReplyCode::PreconditionFailed, format!("{resource} {why}"))
+            })?;
+        let removed = self.change(|topology| topology.remove_queue(queue));
+        Ok((dropped, self.commit_removed(removed, notify)))
+    }
+
+    /// Ends a queue whose time has come by itself: auto-delete, or its owner is gone.
+    pub fn end_queue(&self, queue: &Arc<Queue>, now: Time, effects: &mut Effects) {
+        // Without conditions a delete is never refused, and a second one does nothing.
+        let _ = queue.delete(false, false, now, effects);
+        let removed = self.change(|topology| topology.remove_queue(queue));
+        removed
+            .into_iter()
+            .for_each(|change| self.commit_quietly(change));
+    }
+
+    /// Several changes are one for the client: the store keeps their order, so the last one's commit
+    /// is everybody's.
+    fn commit_removed(&self, mut removed: Removed, notify: Notify<'_>) -> Commit {
+        let Some(last) = removed.pop() else {
+            return Commit::Now;
+        };
+        removed
+            .into_iter()
+            .for_each(|change| self.commit_quietly(change));
+        self.commit(last, notify)
+    }
+
+    /// A name for a server-named queue (behaviour B5.1).
+    pub fn generated_queue_name(&self) -> QueueName {
+        QueueName::from(format!("amq.gen-{}", random_token()))
+    }
+
+    /// Makes a reply name for a requester (behaviour B9.2).
+    pub fn register_reply(&self, target: ReplyTarget) -> String {
+        self.replies.register(target)
+    }
+
+    pub fn unregister_reply(&self, name: &str) {
+        self.replies.unregister(name);
+    }
+
+    /// Whether `name` is a reply name of a requester that is still there; `None` when it is not a
+    /// reply name at all (behaviour B9.5).
+    pub fn reply_alive(&self, name: &str) -> Option<bool> {
+        if name == REPLY_TO {
+            return Some(true);
+        }
+        if !name.starts_with(REPLY_TO) {
+            return None;
+        }
+        let alive =
+            token_of(name.as_bytes()).is_some_and(|token| self.replies.find(token).is_some());
+        Some(alive)
+    }
+
+    /// Hands a reply to its requester, if there still is one: replies are not kept (behaviour B9.4).
+    pub(super) fn reply(&self, token: &str, queued: Queued, effects: &mut Effects) {
+        let Some(ReplyTarget { outbox, source }) = self.replies.find(token) else {
+            return;
+        };
+        // A requester that does not read loses replies rather than growing the broker.
+        if outbox.room() == 0 {
+            return;
+        }
+        let bytes = queued.message.weight();
+        if outbox.deliver(
+            &mut vec![crate::delivery::Delivery { source, queued }],
+            bytes,
+        ) {
+            effects.wakes.touch(&outbox);
+        }
+    }
+
+    /// Tells a connection through its outbox that what `ticket` of `channel` waits for has happened.
+    pub fn completion(
+        outbox: &Arc<crate::delivery::Outbox>,
+        channel: u16,
+        ticket: u64,
+    ) -> Box<dyn FnOnce(Result<(), StoreError>) + Send> {
+        let outbox = Arc::clone(outbox);
+        Box::new(move |result| {
+            let error = result.err().map(|error| error.to_string());
+            outbox.notify(Outgoing::Completed {
+                channel,
+                ticket,
+                error,
+            });
+            outbox.ring();
+        })
+    }
+}
+
+/// What a redeclare is compared by (behaviour B5.4).
+#[derive(Debug)]
+pub struct Flags<'a> {
+    pub durable: bool,
+    pub exclusive: bool,
+    pub auto_delete: bool,
+    pub arguments: &'a FieldTable,
+}
+
+#[cold]
+pub(super) fn locked(resource: &str) -> AmqpError {
+    let text = format!(
+        "cannot obtain exclusive access to locked {resource}. It could be originally declared on \
+         another connection or the exclusive property value does not match that of the original \
+         declaration."
+    );
+    AmqpError::new(ReplyCode::ResourceLocked, text)
+}
+
+impl From<BindingRecord> for Change {
+    fn from(record: BindingRecord) -> Self {
+        Self::DeleteBinding(record)
+    }
+}

@@ -1,0 +1,321 @@
+//! The argument table of `queue.declare`: checked, and read into [`Options`] (behaviour B5.6).
+
+use crate::protocol::{AmqpError, FieldTable, FieldValue, ReplyCode};
+
+/// Ten years: the longest time to live RabbitMQ takes.
+pub const TTL_MAX_MILLIS: i64 = 315_360_000_000;
+
+/// What happens to a publish that would exceed a length limit (behaviour B8.9).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Overflow {
+    #[default]
+    DropHead,
+    RejectPublish,
+    RejectPublishDlx,
+}
+
+/// The arguments that change how a queue behaves.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Options {
+    pub message_ttl_millis: Option<u64>,
+    pub max_length: Option<u64>,
+    pub max_length_bytes: Option<u64>,
+    pub overflow: Overflow,
+    pub dead_letter_exchange: Option<String>,
+    pub dead_letter_routing_key: Option<String>,
+    pub max_priority: Option<u8>,
+    pub single_active_consumer: bool,
+}
+
+/// Arguments that the equivalence check of a redeclare looks at, in RabbitMQ's order (behaviour B5.4).
+/// All others are stored and shown, and ignored.
+const COMPARED: [&str; 14] = [
+    "x-expires",
+    "x-message-ttl",
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-dead-letter-strategy",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-max-priority",
+    "x-overflow",
+    "x-single-active-consumer",
+    "x-queue-mode",
+    "x-queue-version",
+    "x-consumer-timeout",
+    "x-queue-type",
+];
+
+/// Arguments of RabbitMQ that are valid and whose behaviour leveret does not have yet. A queue that
+/// silently ignored one would break a promise, so it is refused.
+const NOT_AVAILABLE: [&str; 5] = [
+    "x-expires",
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-dead-letter-strategy",
+    "x-consumer-timeout",
+];
+
+impl Options {
+    /// Reads the table for `resource` (`queue 'q' in vhost '/'`). Errors are CH 406 with RabbitMQ's
+    /// words.
+    pub fn parse(arguments: &FieldTable, resource: &str) -> Result<Self, AmqpError> {
+        let reader = Reader {
+            arguments,
+            resource,
+        };
+        reader.queue_type()?;
+        let options = Self {
+            message_ttl_millis: reader.integer("x-message-ttl", 0, TTL_MAX_MILLIS)?,
+            max_length: reader.integer("x-max-length", 0, i64::MAX)?,
+            max_length_bytes: reader.integer("x-max-length-bytes", 0, i64::MAX)?,
+            overflow: reader.overflow()?,
+            dead_letter_exchange: reader.dead_letter_exchange()?,
+            dead_letter_routing_key: reader.dead_letter_routing_key()?,
+            max_priority: reader.max_priority()?,
+            single_active_consumer: reader.boolean("x-single-active-consumer")?,
+        };
+        reader.integer("x-expires", 1, TTL_MAX_MILLIS)?;
+        reader.integer("x-consumer-timeout", 0, i64::MAX)?;
+        reader.one_of("x-queue-mode", "mode", &["default", "lazy"])?;
+        reader.queue_version()?;
+        reader.foreign()?;
+        reader.available()?;
+        Ok(options)
+    }
+
+    pub fn has_limits(&self) -> bool {
+        self.max_length.is_some() || self.max_length_bytes.is_some()
+    }
+
+    /// Messages and body bytes that may be ready.
+    pub fn limits(&self) -> (usize, usize) {
+        let size = |limit: Option<u64>| {
+            limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX))
+        };
+        (size(self.max_length), size(self.max_length_bytes))
+    }
+}
+
+/// Compares the arguments of a redeclare with those the queue has: the first difference is CH 406
+/// (behaviour B5.4).
+pub fn check_equivalent_arguments(
+    received: &FieldTable,
+    current: &FieldTable,
+    resource: &str,
+) -> Result<(), AmqpError> {
+    let classic = FieldValue::LongString(b"classic".to_vec().into());
+    for name in COMPARED {
+        let implied = (name == "x-queue-type").then_some(&classic);
+        let new = received.get(name).or(implied);
+        let old = current.get(name).or(implied);
+        check_equivalent(name, new, old, resource)?;
+    }
+    Ok(())
+}
+
+/// The rendering of B4.3, shared by queues and exchanges.
+pub fn check_equivalent(
+    name: &str,
+    new: Option<&FieldValue>,
+    old: Option<&FieldValue>,
+    resource: &str,
+) -> Result<(), AmqpError> {
+    let same = match (new, old) {
+        (None, None) => true,
+        (Some(new), Some(old)) => new.equivalent(old),
+        _ => false,
+    };
+    if same {
+        return Ok(());
+    }
+    let render = |value: Option<&FieldValue>, both: bool| match value {
+        None => "none".to_owned(),
+        Some(value) if both => format!("'{value}'"),
+        Some(value) => format!("the value '{value}' of type '{}'", value.type_name()),
+    };
+    let both = new.is_some() && old.is_some();
+    let text = format!(
+        "inequivalent arg '{name}' for {resource}: received {} but current is {}",
+        render(new, both),
+        render(old, both)
+    );
+    Err(AmqpError::new(ReplyCode::PreconditionFailed, text))
+}
+
+struct Reader<'a> {
+    arguments: &'a FieldTable,
+    resource: &'a str,
+}
+
+impl Reader<'_> {
+    fn invalid<T>(&self, name: &str, reason: &str) -> Result<T, AmqpError> {
+        let text = format!("invalid arg '{name}' for {}: {reason}", self.resource);
+        Err(AmqpError::new(ReplyCode::PreconditionFailed, text))
+    }
+
+    fn integer(&self, name: &str, min: i64, max: i64) -> Result<Option<u64>, AmqpError> {
+        let Some(value) = self.arguments.get(name) else {
+            return Ok(None);
+        };
+        let Some(number) = value.as_int() else {
+            return self.invalid(
+                name,
+                &format!("\"expected integer, got {}\"", value.type_name()),
+            );
+        };
+        if number < 0 {
+            return self.invalid(name, &format!("{{value_negative,{number}}}"));
+        }
+        if number < min {
+            return self.invalid(name, &format!("{{value_zero,{number}}}"));
+        }
+        if number > max {
+            return self.invalid(name, &format!("{{value_too_large,{number}}}"));
+        }
+        Ok(u64::try_from(number).ok())
+    }
+
+    fn max_priority(&self) -> Result<Option<u8>, AmqpError> {
+        match self.integer("x-max-priority", 0, i64::MAX)? {
+            None => Ok(None),
+            Some(number) => match u8::try_from(number) {
+                Ok(max) => Ok(Some(max)),
+                Err(_) => self.invalid(
+                    "x-max-priority",
+                    &format!("{{max_value_exceeded,{number}}}"),
+                ),
+            },
+        }
+    }
+
+    fn string(&self, name: &str) -> Result<Option<&str>, AmqpError> {
+        let Some(value) = self.arguments.get(name) else {
+            return Ok(None);
+        };
+        match value.as_str() {
+            Some(text) => Ok(Some(text)),
+            None => self.invalid(
+                name,
+                &format!("{{unacceptable_type,{}}}", value.type_name()),
+            ),
+        }
+    }
+
+    fn boolean(&self, name: &str) -> Result<bool, AmqpError> {
+        match self.arguments.get(name) {
+            None => Ok(false),
+            Some(FieldValue::Bool(value)) => Ok(*value),
+            Some(other) => self.invalid(
+                name,
+                &format!("{{unacceptable_type,{}}}", other.type_name()),
+            ),
+        }
+    }
+
+    fn overflow(&self) -> Result<Overflow, AmqpError> {
+        match self.string("x-overflow")? {
+            None | Some("drop-head") => Ok(Overflow::DropHead),
+            Some("reject-publish") => Ok(Overflow::RejectPublish),
+            Some("reject-publish-dlx") => Ok(Overflow::RejectPublishDlx),
+            Some(_) => self.invalid("x-overflow", "invalid_overflow"),
+        }
+    }
+
+    /// Differs in wording from all other arguments (behaviour B5.1).
+    fn dead_letter_exchange(&self) -> Result<Option<String>, AmqpError> {
+        let name = "x-dead-letter-exchange";
+        let Some(value) = self.arguments.get(name) else {
+            return Ok(None);
+        };
+        match value.as_str() {
+            Some(exchange) => Ok(Some(exchange.to_owned())),
+            None => {
+                let kind = value.type_name();
+                let text = format!(
+                    "invalid type '{kind}' for arg '{name}' in {}",
+                    self.resource
+                );
+                Err(AmqpError::new(ReplyCode::PreconditionFailed, text))
+            }
+        }
+    }
+
+    fn dead_letter_routing_key(&self) -> Result<Option<String>, AmqpError> {
+        let name = "x-dead-letter-routing-key";
+        let key = self.string(name)?.map(str::to_owned);
+        if key.is_some() && self.arguments.get("x-dead-letter-exchange").is_none() {
+            return self.invalid(name, "routing_key_but_no_dlx_defined");
+        }
+        Ok(key)
+    }
+
+    fn one_of(&self, name: &str, noun: &str, known: &[&str]) -> Result<(), AmqpError> {
+        match self.string(name)? {
+            Some(other) if !known.contains(&other) => {
+                self.invalid(name, &format!("\"unsupported queue {noun} '{other}'\""))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn queue_version(&self) -> Result<(), AmqpError> {
+        match self.integer("x-queue-version", 0, i64::MAX)? {
+            None | Some(1 | 2) => Ok(()),
+            Some(other) => self.invalid(
+                "x-queue-version",
+                &format!("\"unsupported queue version '{other}'\""),
+            ),
+        }
+    }
+
+    fn queue_type(&self) -> Result<(), AmqpError> {
+        let name = "x-queue-type";
+        match self.string(name)? {
+            None | Some("classic") => Ok(()),
+            Some(kind @ ("quorum" | "stream")) => {
+                self.invalid(name, &format!("\"queue type '{kind}' is not available\""))
+            }
+            Some(other) => self.invalid(name, &format!("\"unsupported queue type '{other}'\"")),
+        }
+    }
+
+    /// Known arguments of other queue types.
+    fn foreign(&self) -> Result<(), AmqpError> {
+        const FOREIGN: [&str; 10] = [
+            "x-delivery-limit",
+            "x-dead-letter-strategy",
+            "x-quorum-initial-group-size",
+            "x-max-in-memory-length",
+            "x-max-in-memory-bytes",
+            "x-max-age",
+            "x-stream-max-segment-size-bytes",
+            "x-stream-filter-size-bytes",
+            "x-initial-cluster-size",
+            "x-consumer-disconnected-timeout",
+        ];
+        match FOREIGN
+            .iter()
+            .find(|name| self.arguments.get(name).is_some())
+        {
+            None => Ok(()),
+            Some(name) => {
+                let text = format!(
+                    "invalid arg '{name}' for {} of queue type rabbit_classic_queue",
+                    self.resource
+                );
+                Err(AmqpError::new(ReplyCode::PreconditionFailed, text))
+            }
+        }
+    }
+
+    fn available(&self) -> Result<(), AmqpError> {
+        match NOT_AVAILABLE
+            .iter()
+            .find(|name| self.arguments.get(name).is_some())
+        {
+            None => Ok(()),
+            Some(name) => self.invalid(name, "\"not available in this version\""),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What a queue operation leaves for its caller to do when the queue's lock is gone.
+
+use std::sync::Arc;
+
+use super::Queue;
+use super::subscribers::Slot;
+use crate::delivery::{Delivery, Wakes};
+use crate::message::Queued;
+
+/// Why a message died (behaviour B8.5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    Rejected,
+    Expired,
+    MaxLength,
+}
+
+impl Reason {
+    /// As the `x-death` header spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::MaxLength => "maxlen",
+        }
+    }
+}
+
+/// A message that left its queue without being settled by a consumer.
+#[derive(Debug)]
+pub struct Dead {
+    pub queue: Arc<Queue>,
+    pub queued: Queued,
+    pub reason: Reason,
+}
+
+/// Collected under locks, acted on after them. One is kept per connection and reused, so that a batch
+/// allocates nothing.
+#[derive(Debug, Default)]
+pub struct Effects {
+    pub wakes: Wakes,
+    /// What died in queues that have a dead letter exchange, in order.
+    pub dead: Vec<Dead>,
+    /// Deliveries chosen during one dispatch, by subscriber. Empty between operations.
+    pub(super) stages: Vec<Stage>,
+    /// How many of `stages` are in use; the others keep their memory for later.
+    pub(super) staged: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) slot: Slot,
+    pub(super) deliveries: Vec<Delivery>,
+    pub(super) bytes: usize,
+}
+
+impl Effects {
+    /// A message is dead: dropped here, or kept for the dead letter exchange when there is one.
+    pub(super) fn bury(&mut self, queue: &Arc<Queue>, queued: Queued, reason: Reason) {
+        if queue.declaration.options.dead_letter_exchange.is_some() {
+            self.dead.push(Dead {
+                queue: Arc::clone(queue),
+                queued,
+                reason,
+            });
+        }
+    }
+
+    pub(super) fn stage(&mut self, slot: Slot) -> usize {
+        let index = self.staged;
+        match self.stages.get_mut(index) {
+            Some(stage) => stage.slot = slot,
+            None => self.stages.push(Stage {
+                slot,
+                deliveries: Vec::new(),
+                bytes: 0,
+            }),
+        }
+        self.staged += 1;
+        index
+    }
+}

@@ -1,0 +1,305 @@
+//! Messages waiting, and who gets the next one.
+//!
+//! In come published, requeued and settled messages, subscriptions and cancellations; out go
+//! deliveries into outboxes, and [`Effects`]: whom to wake and what died, for the caller to act on when
+//! the lock is gone. One mutex per queue guards plain [`state`]; it is held for a batch, never across
+//! an await, a file or a call into another room.
+//!
+//! ```text
+//! publish → ready ──dispatch──▶ outbox ──▶ unacked (session) ──settle──▶ gone
+//!             ▲                   │              │
+//!             └───────────────────┴──requeue─────┘   (to the old position)
+//! ```
+//!
+//! Invariant: a message that a queue took in is in exactly one of those places until it is gone.
+
+mod arguments;
+mod dispatch;
+mod effects;
+mod ready;
+mod state;
+mod subscribers;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+pub use self::arguments::{Options, Overflow, check_equivalent, check_equivalent_arguments};
+pub use self::effects::{Dead, Effects, Reason};
+pub use self::subscribers::{Subscription, SubscriptionId};
+
+use self::state::State;
+use crate::delivery::Outgoing;
+use crate::message::{Message, Queued};
+use crate::names::QueueName;
+use crate::protocol::FieldTable;
+use crate::time::Time;
+
+/// Which connection owns something; unique while the broker runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// What `queue.declare` says of a queue, argument table included.
+#[derive(Clone, Debug)]
+pub struct Declaration {
+    pub durable: bool,
+    pub auto_delete: bool,
+    /// The connection that alone may use the queue and whose end ends it (behaviour B5.3).
+    pub owner: Option<ConnectionId>,
+    pub arguments: FieldTable,
+    pub options: Options,
+}
+
+/// A message on its way in. `token` names it in the list of rejected ones.
+#[derive(Debug)]
+pub struct Incoming {
+    pub message: Message,
+    pub token: u32,
+}
+
+/// Counts for declare-ok, get-ok and the like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub ready: usize,
+    /// Delivered or on the way to a consumer, and not settled.
+    pub unacked: usize,
+    pub consumers: usize,
+}
+
+/// Why a subscription was refused (behaviour B6.7).
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The queue is gone.
+    Deleted,
+    ExclusiveUse,
+}
+
+/// Why a delete was refused (behaviour B5.11).
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotDeleted {
+    NotEmpty,
+    InUse,
+}
+
+/// A classic queue.
+#[derive(Debug)]
+pub struct Queue {
+    pub name: QueueName,
+    pub declaration: Declaration,
+    state: Mutex<State>,
+    /// Messages taken in since the start; a statistic that needs no lock to read.
+    published: AtomicU64,
+}
+
+impl Queue {
+    pub fn new(name: QueueName, declaration: Declaration) -> Arc<Self> {
+        let state = Mutex::new(State::new(&declaration.options));
+        Arc::new(Self {
+            name,
+            declaration,
+            state,
+            published: AtomicU64::new(0),
+        })
+    }
+
+    /// Takes in a batch, in order, and hands out what it can. `batch` is left empty; the tokens of
+    /// what an overflow rule refused (behaviour B8.9) go to `rejected`. On a deleted queue everything
+    /// is dropped and counts as accepted (behaviour B5.12).
+    pub fn publish(
+        self: &Arc<Self>,
+        batch: &mut Vec<Incoming>,
+        now: Time,
+        rejected: &mut Vec<u32>,
+        effects: &mut Effects,
+    ) {
+        self.published
+            .fetch_add(batch.len() as u64, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        if state.deleted {
+            drop(state);
+            batch.clear();
+            return;
+        }
+        state.publish(self, batch, now, rejected, effects);
+    }
+
+    /// Attaches a consumer; it gets messages at once if there are any.
+    pub fn subscribe(
+        self: &Arc<Self>,
+        subscription: Subscription,
+        now: Time,
+        effects: &mut Effects,
+    ) -> Result<SubscriptionId, Refused> {
+        let mut state = self.state.lock();
+        if state.deleted {
+            return Err(Refused::Deleted);
+        }
+        let id = state
+            .subscribers
+            .add(subscription)
+            .ok_or(Refused::ExclusiveUse)?;
+        state.dispatch(self, now, effects);
+        Ok(id)
+    }
+
+    /// Detaches a consumer: when this returns, nothing more goes to its outbox from here. True when
+    /// it was the last one of an auto-delete queue, which is marked deleted in the same moment
+    /// (behaviour B5.9); the caller takes it out of the topology.
+    pub fn cancel(self: &Arc<Self>, id: SubscriptionId, now: Time, effects: &mut Effects) -> bool {
+        let mut state = self.state.lock();
+        if !state.subscribers.remove(id) {
+            return false;
+        }
+        if self.declaration.auto_delete && state.subscribers.len() == 0 && !state.deleted {
+            let dropped = state.delete(effects);
+            drop(state);
+            drop(dropped);
+            return true;
+        }
+        state.dispatch(self, now, effects);
+        false
+    }
+
+    /// `count` deliveries of a consumer, or of `basic.get` when `id` is `None`, are settled.
+    pub fn settle(
+        self: &Arc<Self>,
+        id: Option<SubscriptionId>,
+        count: u32,
+        now: Time,
+        effects: &mut Effects,
+    ) {
+        let mut state = self.state.lock();
+        if state.release(id, count) {
+            state.dispatch(self, now, effects);
+        }
+    }
+
+    /// Messages come back and stand at their old positions. `released` says of which consumers they
+    /// were counted deliveries; those of consumers that do not acknowledge are not counted.
+    pub fn requeue(
+        self: &Arc<Self>,
+        items: Vec<Queued>,
+        released: &[(Option<SubscriptionId>, u32)],
+        now: Time,
+        effects: &mut Effects,
+    ) {
+        let mut state = self.state.lock();
+        for (id, count) in released {
+            state.release(*id, *count);
+        }
+        if state.deleted {
+            drop(state);
+            return;
+        }
+        state.requeue(self, items, now, effects);
+    }
+
+    /// Deliveries that were refused for good: they are settled and, where the queue has a dead letter
+    /// exchange, they go there (behaviour B8.5).
+    pub fn reject(
+        self: &Arc<Self>,
+        id: Option<SubscriptionId>,
+        items: Vec<Queued>,
+        now: Time,
+        effects: &mut Effects,
+    ) {
+        let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        self.settle(id, count, now, effects);
+        if !self.state.lock().deleted {
+            for queued in items {
+                effects.bury(self, queued, Reason::Rejected);
+            }
+        }
+    }
+
+    /// A consumer may have room again for a reason the queue cannot see: its outbox was emptied, or
+    /// the limit of its channel moved.
+    pub fn resume(self: &Arc<Self>, id: SubscriptionId, now: Time, effects: &mut Effects) {
+        let mut state = self.state.lock();
+        if state.subscribers.unblock(id) {
+            state.dispatch(self, now, effects);
+        }
+    }
+
+    /// Takes one message for `basic.get`, and how many are ready after it.
+    pub fn get(
+        self: &Arc<Self>,
+        no_ack: bool,
+        now: Time,
+        effects: &mut Effects,
+    ) -> Option<(Queued, usize)> {
+        let mut state = self.state.lock();
+        state.drop_expired(self, now, effects);
+        let queued = state.ready.pop()?;
+        if !no_ack {
+            state.unacked += 1;
+        }
+        let remaining = state.ready.len();
+        Some((queued, remaining))
+    }
+
+    /// Drops what is ready and says how many that were (behaviour B5.10).
+    pub fn purge(self: &Arc<Self>, now: Time, effects: &mut Effects) -> usize {
+        let mut state = self.state.lock();
+        state.drop_expired(self, now, effects);
+        let purged = state.ready.clear();
+        drop(state);
+        purged.len()
+    }
+
+    /// Marks the queue deleted, tells its consumers, and says how many messages were ready.
+    /// `if_empty` is looked at before `if_unused` (behaviour B5.11).
+    pub fn delete(
+        self: &Arc<Self>,
+        if_unused: bool,
+        if_empty: bool,
+        now: Time,
+        effects: &mut Effects,
+    ) -> Result<usize, NotDeleted> {
+        let mut state = self.state.lock();
+        state.drop_expired(self, now, effects);
+        if if_empty && state.ready.len() > 0 {
+            return Err(NotDeleted::NotEmpty);
+        }
+        if if_unused && state.subscribers.len() > 0 {
+            return Err(NotDeleted::InUse);
+        }
+        let dropped = state.delete(effects);
+        drop(state);
+        Ok(dropped.len())
+    }
+
+    pub fn counts(self: &Arc<Self>, now: Time, effects: &mut Effects) -> Counts {
+        let mut state = self.state.lock();
+        state.drop_expired(self, now, effects);
+        Counts {
+            ready: state.ready.len(),
+            unacked: state.unacked,
+            consumers: state.subscribers.len(),
+        }
+    }
+
+    pub fn is_deleted(&self) -> bool {
+        self.state.lock().deleted
+    }
+
+    /// Messages taken in since the broker started.
+    pub fn published(&self) -> u64 {
+        self.published.load(Ordering::Relaxed)
+    }
+}
+
+impl State {
+    /// Ends the queue under its lock. The messages are handed out to be freed without it.
+    fn delete(&mut self, effects: &mut Effects) -> Vec<Queued> {
+        self.deleted = true;
+        for subscriber in self.subscribers.drain() {
+            subscriber
+                .outbox
+                .notify(Outgoing::Cancelled(subscriber.source));
+            effects.wakes.touch(&subscriber.outbox);
+        }
+        self.ready.clear()
+    }
+}

@@ -1,0 +1,284 @@
+//! The consumers of a queue: who may get the next message.
+//!
+//! Consumers of one priority stand in a ring and are served one message a turn; a lower priority is
+//! served only while every higher one is blocked (behaviour B6.17, B6.18). A consumer that has no
+//! room leaves its ring and joins at the end when it has room again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::delivery::{ChannelLimit, Outbox, SourceId};
+
+/// A consumer as the session describes it.
+#[derive(Debug)]
+pub struct Subscription {
+    pub outbox: Arc<Outbox>,
+    /// Its number within its connection.
+    pub source: SourceId,
+    pub limit: Arc<ChannelLimit>,
+    /// Unsettled deliveries it may have; 0 is unlimited.
+    pub prefetch: u16,
+    pub no_ack: bool,
+    pub exclusive: bool,
+    /// `x-priority`; higher is served first.
+    pub priority: i64,
+}
+
+/// Names a subscription at its queue. Never used for another one while the queue lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct SubscriptionId {
+    slot: Slot,
+    generation: u32,
+}
+
+pub(super) type Slot = u32;
+
+#[derive(Debug)]
+pub(super) struct Subscriber {
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) source: SourceId,
+    pub(super) limit: Arc<ChannelLimit>,
+    pub(super) prefetch: u32,
+    pub(super) no_ack: bool,
+    pub(super) exclusive: bool,
+    pub(super) priority: i64,
+    pub(super) unacked: u32,
+    generation: u32,
+    /// Out of its ring, waiting for room.
+    blocked: bool,
+    /// Its connection has ended; it waits to be removed.
+    retired: bool,
+    /// Where its deliveries are staged during a dispatch.
+    pub(super) stage: Option<usize>,
+    /// Bytes its outbox still takes, as seen at the start of a dispatch.
+    pub(super) room: usize,
+}
+
+impl Subscriber {
+    /// Room by prefetch. The channel's limit and the outbox are looked at when a message is at hand.
+    pub(super) fn has_prefetch_room(&self) -> bool {
+        self.no_ack || self.prefetch == 0 || self.unacked < self.prefetch
+    }
+
+    fn has_room(&self) -> bool {
+        let in_limit = self.no_ack || !self.limit.is_set() || {
+            let granted = self.limit.acquire(1);
+            self.limit.release(granted);
+            granted == 1
+        };
+        self.has_prefetch_room() && in_limit && self.outbox.room() > 0
+    }
+}
+
+#[derive(Debug)]
+struct Level {
+    priority: i64,
+    /// Those that may get a message, in turn.
+    ring: VecDeque<Slot>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Subscribers {
+    slots: Vec<Option<Subscriber>>,
+    free: Vec<Slot>,
+    len: usize,
+    next_generation: u32,
+    /// Highest priority first.
+    levels: Vec<Level>,
+    /// One consumer at a time gets messages, the others wait in `waiting` (behaviour B6.19).
+    single_active: bool,
+    active: Option<Slot>,
+    waiting: VecDeque<Slot>,
+}
+
+impl Subscribers {
+    pub(super) fn new(single_active: bool) -> Self {
+        Self {
+            single_active,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// `None` when somebody's exclusive use forbids it (behaviour B6.7).
+    pub(super) fn add(&mut self, subscription: Subscription) -> Option<SubscriptionId> {
+        let taken = self.slots.iter().flatten().any(|other| other.exclusive);
+        if taken || (subscription.exclusive && (self.len > 0 || self.single_active)) {
+            return None;
+        }
+        self.next_generation = self.next_generation.wrapping_add(1);
+        let generation = self.next_generation;
+        let priority = subscription.priority;
+        let subscriber = Subscriber {
+            outbox: subscription.outbox,
+            source: subscription.source,
+            limit: subscription.limit,
+            prefetch: u32::from(subscription.prefetch),
+            no_ack: subscription.no_ack,
+            exclusive: subscription.exclusive,
+            priority,
+            unacked: 0,
+            generation,
+            blocked: false,
+            retired: false,
+            stage: None,
+            room: 0,
+        };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            Slot::try_from(self.slots.len() - 1).unwrap_or(Slot::MAX)
+        });
+        *self.slots.get_mut(slot as usize)? = Some(subscriber);
+        self.len += 1;
+        if self.single_active && self.active.is_some() {
+            self.waiting.push_back(slot);
+        } else {
+            if self.single_active {
+                self.active = Some(slot);
+            }
+            self.ring(priority).push_back(slot);
+        }
+        Some(SubscriptionId { slot, generation })
+    }
+
+    /// False when it is already gone.
+    pub(super) fn remove(&mut self, id: SubscriptionId) -> bool {
+        if self.find(id).is_none() {
+            return false;
+        }
+        if let Some(entry) = self.slots.get_mut(id.slot as usize) {
+            *entry = None;
+        }
+        self.free.push(id.slot);
+        self.len -= 1;
+        for level in &mut self.levels {
+            level.ring.retain(|slot| *slot != id.slot);
+        }
+        self.levels.retain(|level| !level.ring.is_empty());
+        self.waiting.retain(|slot| *slot != id.slot);
+        if self.active == Some(id.slot) {
+            self.active = None;
+            self.promote();
+        }
+        true
+    }
+
+    /// The next single active consumer: the highest priority, then the longest waiting.
+    fn promote(&mut self) {
+        let priority_of = |slot: Slot| self.get(slot).map_or(i64::MIN, |waiting| waiting.priority);
+        let best = self.waiting.iter().copied().map(priority_of).max();
+        let Some(index) = self
+            .waiting
+            .iter()
+            .position(|slot| Some(priority_of(*slot)) == best)
+        else {
+            return;
+        };
+        if let Some(slot) = self.waiting.remove(index) {
+            self.active = Some(slot);
+            self.ring(best.unwrap_or(0)).push_back(slot);
+        }
+    }
+
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Subscriber> {
+        let slots = std::mem::take(&mut self.slots);
+        *self = Self {
+            next_generation: self.next_generation,
+            ..Self::new(self.single_active)
+        };
+        slots.into_iter().flatten()
+    }
+
+    pub(super) fn find(&mut self, id: SubscriptionId) -> Option<&mut Subscriber> {
+        let entry = self.slots.get_mut(id.slot as usize)?.as_mut();
+        entry.filter(|subscriber| subscriber.generation == id.generation)
+    }
+
+    #[inline]
+    pub(super) fn get(&self, slot: Slot) -> Option<&Subscriber> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Subscriber> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// Whose turn it is, and whether nobody else of that priority could take the next message too.
+    #[inline]
+    pub(super) fn turn(&self) -> Option<(Slot, bool)> {
+        let level = self.levels.iter().find(|level| !level.ring.is_empty())?;
+        Some((*level.ring.front()?, level.ring.len() == 1))
+    }
+
+    /// The one whose turn it was got a message: it goes to the end of its ring.
+    #[inline]
+    pub(super) fn rotate(&mut self) {
+        if let Some(level) = self.levels.iter_mut().find(|level| !level.ring.is_empty()) {
+            level.ring.rotate_left(1);
+        }
+    }
+
+    /// The one whose turn it was has no room: it leaves its ring.
+    pub(super) fn block(&mut self) {
+        let Some(level) = self.levels.iter_mut().find(|level| !level.ring.is_empty()) else {
+            return;
+        };
+        if let Some(slot) = level.ring.pop_front()
+            && let Some(subscriber) = self.get_mut(slot)
+        {
+            subscriber.blocked = true;
+        }
+    }
+
+    /// Puts a blocked consumer back into its ring if it has room. True when it did.
+    pub(super) fn unblock(&mut self, id: SubscriptionId) -> bool {
+        let Some(subscriber) = self.find(id) else {
+            return false;
+        };
+        if !subscriber.blocked || subscriber.retired || !subscriber.has_room() {
+            return false;
+        }
+        subscriber.blocked = false;
+        let priority = subscriber.priority;
+        self.ring(priority).push_back(id.slot);
+        true
+    }
+
+    /// Gets nothing any more, whatever happens, until it is removed.
+    pub(super) fn retire(&mut self, slot: Slot) {
+        if let Some(subscriber) = self.get_mut(slot) {
+            (subscriber.blocked, subscriber.retired) = (true, true);
+        }
+        for level in &mut self.levels {
+            level.ring.retain(|other| *other != slot);
+        }
+    }
+
+    fn ring(&mut self, priority: i64) -> &mut VecDeque<Slot> {
+        let index = self
+            .levels
+            .partition_point(|level| level.priority > priority);
+        if self
+            .levels
+            .get(index)
+            .is_none_or(|level| level.priority != priority)
+        {
+            self.levels.insert(
+                index,
+                Level {
+                    priority,
+                    ring: VecDeque::new(),
+                },
+            );
+        }
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "the level at `index` was found or inserted above"
+        )]
+        &mut self.levels[index].ring
+    }
+}

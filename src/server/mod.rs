@@ -1,0 +1,127 @@
+//! Sockets: listeners, and one task per connection.
+//!
+//! The only room, beside `main`, that knows a clock and the network. A connection's task moves bytes
+//! between its socket and its [`Session`](crate::session::Session); it decides nothing.
+
+pub mod clock;
+mod connection;
+mod listener;
+mod tls;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::clock::Clock;
+use crate::delivery::{Outbox, Outgoing};
+use crate::session::Services;
+
+pub use self::tls::{Acceptor, acceptor as tls_acceptor};
+
+/// How long clients have to answer our close when the broker stops.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// What RabbitMQ tells its clients, some of which look at it (behaviour B2.11).
+const SHUTDOWN_REASON: &str = "broker forced connection closure with reason 'shutdown'";
+
+/// Why the server could not start. One line each.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("cannot use {file}: {reason}")]
+    Certificate { file: String, reason: String },
+}
+
+/// A running server.
+pub struct Server {
+    shared: Arc<Shared>,
+    /// Where clients can connect, and whether they have to speak TLS.
+    pub addresses: Vec<(SocketAddr, bool)>,
+}
+
+/// What listeners and connections share.
+struct Shared {
+    services: Arc<Services>,
+    clock: Clock,
+    /// Everybody who is connected, opened or not.
+    outboxes: Mutex<HashMap<u64, Arc<Outbox>>>,
+    connections: TaskTracker,
+    stop_listening: CancellationToken,
+    accepted: AtomicU64,
+}
+
+impl Server {
+    /// Binds all addresses, or none. Clients are served from now on.
+    pub async fn start(
+        services: Arc<Services>,
+        clock: Clock,
+        amqp: &[SocketAddr],
+        amqps: &[SocketAddr],
+        acceptor: Option<Acceptor>,
+    ) -> Result<Self, ServerError> {
+        let mut listeners = Vec::new();
+        for (address, tls) in amqp
+            .iter()
+            .map(|address| (address, false))
+            .chain(amqps.iter().map(|address| (address, true)))
+        {
+            let listener = listener::bind(*address)?;
+            listeners.push((listener, if tls { acceptor.clone() } else { None }));
+        }
+        let shared = Arc::new(Shared {
+            services,
+            clock,
+            outboxes: Mutex::default(),
+            connections: TaskTracker::new(),
+            stop_listening: CancellationToken::new(),
+            accepted: AtomicU64::new(0),
+        });
+        let mut addresses = Vec::new();
+        for (listener, acceptor) in listeners {
+            addresses.push((local_address(&listener)?, acceptor.is_some()));
+            tokio::spawn(listener::accept(listener, acceptor, Arc::clone(&shared)));
+        }
+        Ok(Self { shared, addresses })
+    }
+
+    /// Connections accepted since the start.
+    pub fn accepted(&self) -> u64 {
+        self.shared.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Stops listening, closes every connection with reply code 320, and waits for the clients to
+    /// answer, but not for ever.
+    pub async fn stop(self) {
+        self.shared.stop_listening.cancel();
+        for outbox in self.shared.outboxes.lock().values() {
+            outbox.notify(Outgoing::Shutdown(SHUTDOWN_REASON.to_owned()));
+            outbox.ring();
+        }
+        self.shared.connections.close();
+        if tokio::time::timeout(DRAIN_MAX, self.shared.connections.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some clients did not answer the close in time");
+        }
+    }
+}
+
+fn local_address(listener: &TcpListener) -> Result<SocketAddr, ServerError> {
+    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+    listener.local_addr().map_err(|source| ServerError::Bind {
+        address: unknown,
+        source,
+    })
+}

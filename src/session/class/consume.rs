@@ -1,0 +1,197 @@
+//! basic.qos, consume and cancel (behaviour B6.6 to B6.8, B9.1).
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::broker::{REPLY_TO, ReplyTarget, resource_queue};
+use crate::protocol::method::basic::{self, Cancel, CancelOk, Consume, ConsumeOk, Qos, QosOk};
+use crate::protocol::{AmqpError, FieldTable, Method, ReplyCode};
+use crate::queue::{Refused, Subscription};
+use crate::session::channel::Channel;
+use crate::session::context::Context;
+use crate::session::farewell::GiveBack;
+use crate::session::source::Source;
+
+/// Not global: the prefetch of consumers to come, and the end of a channel-wide limit. Global: one
+/// limit for all consumers of the channel, at once (B6.6).
+pub fn qos(ctx: &mut Context, channel: &mut Channel, method: &Qos) -> Result<(), AmqpError> {
+    if method.prefetch_size != 0 {
+        let text = format!("prefetch_size!=0 ({})", method.prefetch_size);
+        return Err(AmqpError::new(ReplyCode::NotImplemented, text));
+    }
+    if method.global {
+        channel.limit.set(method.prefetch_count);
+    } else {
+        channel.prefetch = method.prefetch_count;
+        channel.limit.set(0);
+    }
+    ctx.resume(channel);
+    ctx.send(
+        channel.number,
+        &Method::Basic(basic::Method::QosOk(QosOk {})),
+    );
+    Ok(())
+}
+
+pub fn consume(
+    ctx: &mut Context,
+    channel: &mut Channel,
+    method: &Consume<'_>,
+) -> Result<(), AmqpError> {
+    if channel.consumers.contains_key(method.consumer_tag) {
+        let text = format!("attempt to reuse consumer tag '{}'", method.consumer_tag);
+        return Err(AmqpError::new(ReplyCode::NotAllowed, text));
+    }
+    if let Some(max) = ctx.services.broker.limits.consumers_per_channel_max
+        && channel.consumers.len() >= max as usize
+    {
+        let text = format!("reached maximum ({max}) of consumers per channel");
+        return Err(AmqpError::new(ReplyCode::NotAllowed, text));
+    }
+    if method.queue == REPLY_TO {
+        return consume_replies(ctx, channel, method);
+    }
+    let queue = ctx.queue(channel, method.queue)?;
+    let resource = resource_queue(queue.name.as_str(), &ctx.vhost.name);
+    let priority = priority(&method.arguments, &resource)?;
+    let tag = consumer_tag(method.consumer_tag);
+    let source = Source::consumer(
+        channel.number,
+        &tag,
+        Some(Arc::clone(&queue)),
+        method.no_ack,
+    );
+    let id = ctx.sources.add(source);
+    let subscription = Subscription {
+        outbox: Arc::clone(&ctx.outbox),
+        source: id,
+        limit: Arc::clone(&channel.limit),
+        prefetch: channel.prefetch,
+        no_ack: method.no_ack,
+        exclusive: method.exclusive,
+        priority,
+    };
+    match queue.subscribe(subscription, ctx.now, &mut ctx.effects) {
+        Ok(subscription) => {
+            if let Some(source) = ctx.sources.get_mut(id) {
+                source.subscription = Some(subscription);
+            }
+        }
+        Err(refused) => {
+            ctx.sources.remove(id);
+            return Err(match refused {
+                Refused::Deleted => ctx.vhost.no_queue(queue.name.as_str()),
+                Refused::ExclusiveUse => AmqpError::new(
+                    ReplyCode::AccessRefused,
+                    format!("{resource} in exclusive use"),
+                ),
+            });
+        }
+    }
+    // Deliveries lie in the outbox and are written after this (B6.7).
+    consuming(ctx, channel, method, tag, id);
+    Ok(())
+}
+
+fn consuming(
+    ctx: &mut Context,
+    channel: &mut Channel,
+    method: &Consume<'_>,
+    tag: String,
+    id: crate::delivery::SourceId,
+) {
+    let ok = Method::Basic(basic::Method::ConsumeOk(ConsumeOk { consumer_tag: &tag }));
+    ctx.reply(channel.number, method.nowait, &ok);
+    channel.consumers.insert(tag.into(), id);
+}
+
+/// The consumer of direct replies: no queue, no acknowledgements, one per channel (B9.1).
+fn consume_replies(
+    ctx: &mut Context,
+    channel: &mut Channel,
+    method: &Consume<'_>,
+) -> Result<(), AmqpError> {
+    let refuse = |text: &str| Err(AmqpError::new(ReplyCode::PreconditionFailed, text));
+    if !method.no_ack {
+        return refuse("reply consumer cannot acknowledge");
+    }
+    if channel.reply.is_some() {
+        return refuse("reply consumer already set");
+    }
+    let tag = consumer_tag(method.consumer_tag);
+    let id = ctx
+        .sources
+        .add(Source::consumer(channel.number, &tag, None, true));
+    let target = ReplyTarget {
+        outbox: Arc::clone(&ctx.outbox),
+        source: id,
+    };
+    channel.reply = Some((id, ctx.vhost.register_reply(target)));
+    consuming(ctx, channel, method, tag, id);
+    Ok(())
+}
+
+/// `x-priority`, and refusals of what a classic queue cannot do (B6.7).
+fn priority(arguments: &FieldTable, resource: &str) -> Result<i64, AmqpError> {
+    let refuse = |text: String| Err(AmqpError::new(ReplyCode::PreconditionFailed, text));
+    for name in [
+        "x-stream-offset",
+        "x-stream-filter",
+        "x-stream-match-unfiltered",
+    ] {
+        if arguments.get(name).is_some() {
+            return refuse(format!(
+                "invalid arg '{name}' for {resource} of queue type rabbit_classic_queue"
+            ));
+        }
+    }
+    // A promise this version cannot keep yet.
+    if arguments.get("x-consumer-timeout").is_some() {
+        let name = "x-consumer-timeout";
+        return refuse(format!(
+            "invalid arg '{name}' for {resource}: \"not available in this version\""
+        ));
+    }
+    let Some(value) = arguments.get("x-priority") else {
+        return Ok(0);
+    };
+    match value.as_int() {
+        Some(priority) => Ok(priority),
+        None => refuse(format!(
+            "invalid arg 'x-priority' for {resource}: \"expected integer, got {}\"",
+            value.type_name()
+        )),
+    }
+}
+
+fn consumer_tag(wanted: &str) -> String {
+    if wanted.is_empty() {
+        let random = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
+        return format!("amq.ctag-{random}");
+    }
+    wanted.to_owned()
+}
+
+/// Always answered with cancel-ok, known tag or not. What was delivered stays with the channel (B6.8).
+pub fn cancel(
+    ctx: &mut Context,
+    channel: &mut Channel,
+    method: &Cancel<'_>,
+) -> Result<(), AmqpError> {
+    if let Some(id) = channel.consumers.get(method.consumer_tag).copied() {
+        let mut back = GiveBack::default();
+        ctx.end_consumer(id, channel, &mut back);
+        back.go(ctx.now, &mut ctx.effects);
+    }
+    let ok = CancelOk {
+        consumer_tag: method.consumer_tag,
+    };
+    ctx.reply(
+        channel.number,
+        method.nowait,
+        &Method::Basic(basic::Method::CancelOk(ok)),
+    );
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! basic.publish, once its content is complete (behaviour B6.1 to B6.4, B9.2).
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::broker::{Confirm, Extras, REPLY_TO};
+use crate::message::{Message, Traits};
+use crate::protocol::{
+    AmqpError, ChannelNumber, ContentHeader, FieldValue, Properties, RawValue, ReplyCode,
+};
+use crate::session::channel::Channel;
+use crate::session::content::BODY_SIZE_CAP;
+use crate::session::context::Context;
+use crate::session::transaction;
+
+/// The longest time to live: ten years (B6.2).
+const EXPIRATION_MAX_MILLIS: i128 = 315_360_000_000;
+
+/// A whole publish, still where it was read.
+#[derive(Debug)]
+pub struct Content<'a> {
+    /// Exchange and routing key as two shortstrs.
+    pub address: &'a [u8],
+    pub mandatory: bool,
+    pub immediate: bool,
+    /// The content header's payload.
+    pub header: &'a [u8],
+    pub body: Body<'a>,
+}
+
+#[derive(Debug)]
+pub enum Body<'a> {
+    Small(&'a [u8]),
+    Large(Vec<Bytes>),
+}
+
+/// Checks, in B6.1's order; then the message joins the batch, or the transaction.
+#[inline]
+pub fn publish(
+    ctx: &mut Context,
+    channel: &mut Channel,
+    content: Content<'_>,
+) -> Result<(), AmqpError> {
+    let header = ContentHeader::parse(content.header)?;
+    let properties = Properties::parse(header.properties)?;
+    if content.immediate {
+        return Err(AmqpError::new(ReplyCode::NotImplemented, "immediate=true"));
+    }
+    let size_max = ctx.services.broker.limits.message_size_max;
+    if header.body_size > size_max {
+        return Err(too_large(header.body_size, size_max));
+    }
+    let mut way = ctx.publisher.find_way(content.address, None)?;
+    let mut changed = None;
+    if needs_a_look(&properties) {
+        let look = look(ctx, channel, &properties)?;
+        if !look.extras.keys.is_empty() || (look.extras.headers.is_some() && !way.is_by_key()) {
+            way = ctx
+                .publisher
+                .find_way(content.address, Some(&look.extras))?;
+        }
+        changed = look.changed;
+    }
+    let arrives = ctx.publisher.arrives(way);
+    let returned = content.mandatory && !arrives;
+    // A message that goes nowhere need not be made, unless it comes back.
+    let message = if arrives || returned || channel.transaction.is_some() {
+        Some(make(ctx, &content, &properties, changed))
+    } else {
+        None
+    };
+    if let Some(transaction) = &mut channel.transaction {
+        if let Some(message) = message {
+            let destinations = ctx.publisher.destinations(way);
+            transaction.publishes.push(transaction::Publish {
+                message,
+                destinations,
+                returned,
+            });
+        }
+        return Ok(());
+    }
+    let confirm = confirm(ctx, channel);
+    if let Some(message) = message {
+        if returned {
+            give_back(ctx, channel.number, &message);
+        } else {
+            ctx.publisher
+                .gather(way, message, confirm, &mut ctx.effects);
+        }
+    }
+    Ok(())
+}
+
+/// Numbers the publish if its channel wants confirms.
+#[inline]
+fn confirm(ctx: &mut Context, channel: &mut Channel) -> Option<Confirm> {
+    let number = channel.confirms.as_mut()?.next();
+    if ctx.confirming.last() != Some(&channel.number) && !ctx.confirming.contains(&channel.number) {
+        ctx.confirming.push(channel.number);
+    }
+    Some((channel.number.0, number))
+}
+
+fn make(
+    ctx: &mut Context,
+    content: &Content<'_>,
+    properties: &Properties<'_>,
+    changed: Option<Vec<u8>>,
+) -> Message {
+    let traits = Traits::of(properties);
+    let rewritten = changed.map(|properties| {
+        // Class, weight and body size stay.
+        let fixed = content.header.len() - properties_len(content.header);
+        let mut header = content.header.get(..fixed).unwrap_or_default().to_vec();
+        header.extend_from_slice(&properties);
+        header
+    });
+    let header = rewritten.as_deref().unwrap_or(content.header);
+    match &content.body {
+        Body::Small(body) => {
+            Message::with_inline_body(content.address, header, body, traits, &mut ctx.scratch)
+        }
+        Body::Large(chunks) => {
+            Message::with_chunks(content.address, header, chunks.clone(), traits)
+        }
+    }
+}
+
+fn properties_len(header: &[u8]) -> usize {
+    ContentHeader::parse(header).map_or(0, |header| header.properties.len())
+}
+
+/// Most messages set nothing that the broker has to act on.
+#[inline]
+fn needs_a_look(properties: &Properties<'_>) -> bool {
+    properties.headers.is_some()
+        || properties.reply_to.is_some()
+        || properties.expiration.is_some()
+        || properties.user_id.is_some()
+}
+
+/// What properties ask for.
+struct Look<'a> {
+    extras: Extras<'a>,
+    /// The properties anew, when some had to change.
+    changed: Option<Vec<u8>>,
+}
+
+fn look<'a>(
+    ctx: &Context,
+    channel: &Channel,
+    properties: &Properties<'a>,
+) -> Result<Look<'a>, AmqpError> {
+    let mut new = None;
+    if properties.reply_to == Some(REPLY_TO.as_bytes()) {
+        let Some((_, name)) = &channel.reply else {
+            return Err(precondition("fast reply consumer does not exist"));
+        };
+        new.get_or_insert_with(|| properties.to_owned()).reply_to = Some(name.as_bytes().to_vec());
+    }
+    if let Some(expiration) = properties.expiration {
+        check_expiration(expiration)?;
+    }
+    let mut extras = Extras {
+        keys: SmallVec::new(),
+        headers: properties.headers,
+    };
+    if properties.headers.is_some() {
+        let cc = properties.header_entries().find(b"CC");
+        let bcc = properties.header_entries().find(b"BCC");
+        add_keys(&mut extras, "CC", cc)?;
+        add_keys(&mut extras, "BCC", bcc)?;
+        if bcc.is_some()
+            && let Some(headers) = &mut new.get_or_insert_with(|| properties.to_owned()).headers
+        {
+            headers.remove("BCC");
+        }
+    }
+    if let Some(claimed) = properties.user_id
+        && claimed != ctx.user.as_bytes()
+    {
+        let claimed = String::from_utf8_lossy(claimed);
+        let user = &ctx.user;
+        let text =
+            format!("user_id property set to '{claimed}' but authenticated user was '{user}'");
+        return Err(precondition(text));
+    }
+    Ok(Look {
+        extras,
+        changed: new.map(|properties| properties.to_bytes()),
+    })
+}
+
+/// CC and BCC are arrays; what in them is not a string is ignored (B6.2, B6.3).
+fn add_keys<'a>(
+    extras: &mut Extras<'a>,
+    name: &str,
+    value: Option<RawValue<'a>>,
+) -> Result<(), AmqpError> {
+    let Some(value) = value else { return Ok(()) };
+    let Some(items) = value.items() else {
+        let kind = value.decode().map_or("unknown", |value| value.type_name());
+        let text = format!("invalid message: {{unacceptable_type_in_header,\"{name}\",{kind}}}");
+        return Err(precondition(text));
+    };
+    let texts = items.filter(|item| matches!(item.decode(), Ok(FieldValue::LongString(_))));
+    extras.keys.extend(texts.filter_map(|item| item.as_bytes()));
+    Ok(())
+}
+
+/// Behaviour B6.2.
+fn check_expiration(expiration: &[u8]) -> Result<(), AmqpError> {
+    let text = String::from_utf8_lossy(expiration);
+    let refuse = |why: String| Err(precondition(format!("invalid expiration '{text}': {why}")));
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(&text);
+    let digits = unsigned.len()
+        - unsigned
+            .trim_start_matches(|c: char| c.is_ascii_digit())
+            .len();
+    if digits == 0 {
+        return refuse("no_integer".to_owned());
+    }
+    let (_, rest) = unsigned.split_at(digits);
+    if !rest.is_empty() {
+        return refuse(format!("{{leftover_string,\"{rest}\"}}"));
+    }
+    // A shortstr can hold more digits than any integer type.
+    let value: i128 = text.parse().unwrap_or(i128::MAX);
+    match value {
+        ..0 => refuse(format!("{{value_negative,{value}}}")),
+        0..=EXPIRATION_MAX_MILLIS => Ok(()),
+        _ => refuse(format!("{{value_too_large,{unsigned}}}")),
+    }
+}
+
+#[cold]
+fn too_large(size: u64, max: u64) -> AmqpError {
+    let which = if max >= BODY_SIZE_CAP {
+        "max size"
+    } else {
+        "configured max size"
+    };
+    precondition(format!("message size {size} is larger than {which} {max}"))
+}
+
+#[cold]
+fn precondition(text: impl Into<String>) -> AmqpError {
+    AmqpError::new(ReplyCode::PreconditionFailed, text)
+}
+
+/// `basic.return` of a mandatory message that goes nowhere (B6.4); before its confirm.
+pub fn give_back(ctx: &mut Context, channel: ChannelNumber, message: &Message) {
+    let mut code_and_text = ReplyCode::NoRoute.number().to_be_bytes().to_vec();
+    crate::protocol::wire::put::shortstr(&mut code_and_text, ReplyCode::NoRoute.name());
+    let method = [&[0, 60, 0, 50], &code_and_text[..], message.address(), &[]];
+    ctx.output.content(channel, ctx.frame_max, method, message);
+}

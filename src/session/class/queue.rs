@@ -1,0 +1,224 @@
+//! Class queue (behaviour B5, and B4.8 for bindings).
+
+use crate::broker::{BindingEnd, Flags, REPLY_TO, resource_queue};
+use crate::names::{QueueName, RoutingKey};
+use crate::protocol::method::queue::{
+    self, Bind, BindOk, Declare, DeclareOk, Delete, DeleteOk, Purge, PurgeOk, Unbind, UnbindOk,
+};
+use crate::protocol::{AmqpError, Method, ReplyCode};
+use crate::queue::{Declaration, Options};
+use crate::session::channel::Channel;
+use crate::session::class::exchange::not_default;
+use crate::session::context::{Context, clean, queue_name};
+use crate::storage::Commit;
+
+pub fn handle(
+    ctx: &mut Context,
+    channel: &mut Channel,
+    method: queue::Method<'_>,
+) -> Result<(), AmqpError> {
+    match method {
+        queue::Method::Declare(method) => declare(ctx, channel, &method),
+        queue::Method::Bind(method) => bind(ctx, channel, method),
+        queue::Method::Unbind(method) => unbind(ctx, channel, method),
+        queue::Method::Purge(method) => purge(ctx, channel, &method),
+        queue::Method::Delete(method) => delete(ctx, channel, &method),
+        _ => Err(super::super::open::not_for_servers()),
+    }
+}
+
+/// Behaviour B5.1, in its order of checks.
+fn declare(
+    ctx: &mut Context,
+    channel: &mut Channel,
+    method: &Declare<'_>,
+) -> Result<(), AmqpError> {
+    let name = clean(method.queue);
+    // Direct reply names look like queues to those who ask (B9.5).
+    match ctx.vhost.reply_alive(&name) {
+        Some(true) => return declared(ctx, channel, method, &name, (0, 1), Commit::Now),
+        Some(false) => return Err(ctx.vhost.no_queue(&name)),
+        None => {}
+    }
+    if method.passive {
+        let queue = ctx.vhost.queue(&name, ctx.id)?;
+        let counts = queue.counts(ctx.now, &mut ctx.effects);
+        return declared(
+            ctx,
+            channel,
+            method,
+            &name,
+            (counts.ready, counts.consumers),
+            Commit::Now,
+        );
+    }
+    let name = if name.is_empty() {
+        ctx.vhost.generated_queue_name()
+    } else if name.starts_with("amq.") {
+        let text = format!("queue name '{name}' contains reserved prefix 'amq.*'");
+        return Err(AmqpError::new(ReplyCode::AccessRefused, text));
+    } else {
+        QueueName::from(name)
+    };
+    let flags = Flags {
+        durable: method.durable,
+        exclusive: method.exclusive,
+        auto_delete: method.auto_delete,
+        arguments: &method.arguments,
+    };
+    let owner = method.exclusive.then_some(ctx.id);
+    let declaration = || {
+        let resource = resource_queue(name.as_str(), &ctx.vhost.name);
+        Ok(Declaration {
+            durable: method.durable,
+            auto_delete: method.auto_delete,
+            owner,
+            arguments: method.arguments.clone(),
+            options: Options::parse(&method.arguments, &resource)?,
+        })
+    };
+    let notify = ctx.completion(channel);
+    let found = ctx
+        .vhost
+        .declare_queue(&name, ctx.id, &declaration, &flags, &notify)?;
+    let counts = found.queue.counts(ctx.now, &mut ctx.effects);
+    if owner.is_some()
+        && !ctx
+            .owned
+            .iter()
+            .any(|owned| std::sync::Arc::ptr_eq(owned, &found.queue))
+    {
+        ctx.owned.push(found.queue);
+    }
+    let counts = (counts.ready, counts.consumers);
+    declared(ctx, channel, method, name.as_str(), counts, found.commit)
+}
+
+fn declared(
+    ctx: &mut Context,
+    channel: &mut Channel,
+    method: &Declare<'_>,
+    name: &str,
+    (messages, consumers): (usize, usize),
+    commit: Commit,
+) -> Result<(), AmqpError> {
+    if !name.starts_with(REPLY_TO) {
+        channel.last_queue = Some(QueueName::from(name));
+    }
+    let ok = Method::Queue(queue::Method::DeclareOk(DeclareOk {
+        queue: name,
+        message_count: count(messages),
+        consumer_count: count(consumers),
+    }));
+    ctx.reply_after(channel, method.nowait, &ok, commit);
+    Ok(())
+}
+
+/// Counts on the wire are 32 bits wide.
+pub fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Behaviour B4.8: with queue and routing key both empty, the last declared queue's name is both.
+fn bind(ctx: &mut Context, channel: &mut Channel, method: Bind<'_>) -> Result<(), AmqpError> {
+    let (source, end, key) = ends(
+        ctx,
+        channel,
+        method.queue,
+        method.exchange,
+        method.routing_key,
+    )?;
+    let notify = ctx.completion(channel);
+    let commit = ctx
+        .vhost
+        .bind(&source, &end, key, method.arguments, &notify)?;
+    let ok = Method::Queue(queue::Method::BindOk(BindOk {}));
+    ctx.reply_after(channel, method.nowait, &ok, commit);
+    Ok(())
+}
+
+fn unbind(ctx: &mut Context, channel: &mut Channel, method: Unbind<'_>) -> Result<(), AmqpError> {
+    let (source, end, key) = ends(
+        ctx,
+        channel,
+        method.queue,
+        method.exchange,
+        method.routing_key,
+    )?;
+    let notify = ctx.completion(channel);
+    let commit = ctx
+        .vhost
+        .unbind(&source, &end, &key, &method.arguments, &notify);
+    let ok = Method::Queue(queue::Method::UnbindOk(UnbindOk {}));
+    ctx.reply_after(channel, false, &ok, commit);
+    Ok(())
+}
+
+fn ends(
+    ctx: &Context,
+    channel: &Channel,
+    queue: &str,
+    exchange: &str,
+    routing_key: &str,
+) -> Result<(String, BindingEnd, RoutingKey), AmqpError> {
+    let name = queue_name(channel, queue)?;
+    let source = clean(exchange);
+    not_default(&source)?;
+    if name.starts_with(REPLY_TO) {
+        let text = "cannot bind or unbind to a volatile (direct reply-to) queue";
+        return Err(AmqpError::new(ReplyCode::AccessRefused, text));
+    }
+    let key = if queue.is_empty() && routing_key.is_empty() {
+        &name
+    } else {
+        routing_key
+    };
+    let key = RoutingKey::from(key);
+    Ok((
+        source,
+        BindingEnd::Queue(QueueName::from(name), ctx.id),
+        key,
+    ))
+}
+
+/// Behaviour B5.10.
+fn purge(ctx: &mut Context, channel: &mut Channel, method: &Purge<'_>) -> Result<(), AmqpError> {
+    let queue = ctx.queue(channel, method.queue)?;
+    let purged = queue.purge(ctx.now, &mut ctx.effects);
+    let ok = Method::Queue(queue::Method::PurgeOk(PurgeOk {
+        message_count: count(purged),
+    }));
+    ctx.reply(channel.number, method.nowait, &ok);
+    Ok(())
+}
+
+/// Behaviour B5.11: deleting what is not there is fine.
+fn delete(ctx: &mut Context, channel: &mut Channel, method: &Delete<'_>) -> Result<(), AmqpError> {
+    let name = queue_name(channel, method.queue)?;
+    let found = match ctx.vhost.queue(&name, ctx.id) {
+        Err(error) if error.code == ReplyCode::NotFound => None,
+        other => Some(other?),
+    };
+    let (deleted, commit) = match found {
+        None => (0, Commit::Now),
+        Some(queue) => {
+            let notify = ctx.completion(channel);
+            let deleted = ctx.vhost.delete_queue(
+                &queue,
+                method.if_unused,
+                method.if_empty,
+                ctx.now,
+                &mut ctx.effects,
+                &notify,
+            )?;
+            ctx.owned
+                .retain(|owned| !std::sync::Arc::ptr_eq(owned, &queue));
+            deleted
+        }
+    };
+    let ok = Method::Queue(queue::Method::DeleteOk(DeleteOk {
+        message_count: count(deleted),
+    }));
+    ctx.reply_after(channel, method.nowait, &ok, commit);
+    Ok(())
+}

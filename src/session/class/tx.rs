@@ -1,0 +1,109 @@
+//! Class tx (behaviour B7.4).
+
+use std::sync::Arc;
+
+use super::settle;
+use crate::protocol::method::tx::{self, CommitOk, RollbackOk, SelectOk};
+use crate::protocol::{AmqpError, Method, ReplyCode};
+use crate::session::channel::{Answer, Channel};
+use crate::session::context::Context;
+use crate::session::transaction::Transaction;
+
+pub fn handle(
+    ctx: &mut Context,
+    channel: &mut Channel,
+    method: &tx::Method,
+) -> Result<(), AmqpError> {
+    match method {
+        tx::Method::Select(_) => select(ctx, channel),
+        tx::Method::Commit(_) => commit(ctx, channel),
+        tx::Method::Rollback(_) => rollback(ctx, channel),
+        _ => Err(super::super::open::not_for_servers()),
+    }
+}
+
+fn select(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
+    if channel.confirms.is_some() {
+        let text = "cannot switch from confirm to tx mode";
+        return Err(AmqpError::new(ReplyCode::PreconditionFailed, text));
+    }
+    channel.transaction.get_or_insert_default();
+    ctx.send(
+        channel.number,
+        &Method::Tx(tx::Method::SelectOk(SelectOk {})),
+    );
+    Ok(())
+}
+
+fn take(channel: &mut Channel) -> Result<Transaction, AmqpError> {
+    let none = || {
+        AmqpError::new(
+            ReplyCode::PreconditionFailed,
+            "channel is not transactional",
+        )
+    };
+    channel
+        .transaction
+        .as_mut()
+        .map(std::mem::take)
+        .ok_or_else(none)
+}
+
+/// Publishes first, then settlements, then commit-ok when what was persistent is durable.
+fn commit(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
+    let Transaction {
+        publishes,
+        settlements,
+    } = take(channel)?;
+    // The numbers only serve to notice a refusal; nothing is confirmed on this channel.
+    for (number, publish) in publishes.iter().enumerate() {
+        if publish.returned {
+            super::publish::give_back(ctx, channel.number, &publish.message);
+        }
+        let watch = Some((channel.number.0, number as u64));
+        ctx.publisher.gather_to(
+            &publish.destinations,
+            &publish.message,
+            watch,
+            &mut ctx.effects,
+        );
+    }
+    let flushed = ctx.publisher.flush(ctx.now, &mut ctx.effects);
+    for settlement in settlements {
+        settle::apply(ctx, channel, vec![settlement.held], settlement.kind);
+    }
+    if !flushed.rejected.is_empty() {
+        return Err(AmqpError::new(
+            ReplyCode::PreconditionFailed,
+            "partial tx completion",
+        ));
+    }
+    let ok = Method::Tx(tx::Method::CommitOk(CommitOk {}));
+    let store = Arc::clone(ctx.services.broker.message_store());
+    match flushed.log.filter(|log| *log > store.durable()) {
+        None => ctx.send(channel.number, &ok),
+        Some(log) => {
+            let done = ctx.completion(channel)();
+            let mut payload = Vec::new();
+            ok.encode(&mut payload);
+            ctx.park(channel, Answer::Method(Some(payload)));
+            store.when_durable(log, Box::new(move || done(Ok(()))));
+        }
+    }
+    Ok(())
+}
+
+/// Publishes are dropped; settled tags become outstanding again.
+fn rollback(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
+    let settlements = take(channel)?.settlements;
+    let held = settlements
+        .into_iter()
+        .map(|settlement| (settlement.tag, settlement.held))
+        .collect();
+    channel.unacked.restore(held);
+    ctx.send(
+        channel.number,
+        &Method::Tx(tx::Method::RollbackOk(RollbackOk {})),
+    );
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Joining method, header and bodies of a publish (behaviour B1.7).
+//!
+//! Nearly always all of them lie in one read and are handled where they lie; see
+//! [`Open::publish_at_once`](super::open::Open). This is the way for the others: what came is kept
+//! until the rest is there.
+
+use bytes::Bytes;
+
+use crate::message::INLINE_BODY_MAX;
+use crate::protocol::method::basic;
+use crate::protocol::{AmqpError, ContentHeader, Frame, FrameKind, MethodId, ReplyCode};
+
+/// No body may be announced larger than this, whatever the configuration says (B1.7).
+pub const BODY_SIZE_CAP: u64 = 512 * 1024 * 1024;
+
+pub const PUBLISH: MethodId = MethodId {
+    class: 60,
+    method: 40,
+};
+
+/// A publish of which something is still to come.
+#[derive(Debug)]
+pub struct Assembly {
+    pub mandatory: bool,
+    pub immediate: bool,
+    pub address: Vec<u8>,
+    /// The content header's payload; `None` until it is here.
+    pub header: Option<Vec<u8>>,
+    pub body: BodyParts,
+    remaining: u64,
+}
+
+/// The body as far as it has come.
+#[derive(Debug)]
+pub enum BodyParts {
+    Small(Vec<u8>),
+    /// Slices of the read buffers.
+    Large(Vec<Bytes>),
+}
+
+impl Assembly {
+    pub fn new(publish: &basic::Publish<'_>) -> Self {
+        Self {
+            mandatory: publish.mandatory,
+            immediate: publish.immediate,
+            address: publish.exchange_and_key.to_vec(),
+            header: None,
+            body: BodyParts::Small(Vec::new()),
+            remaining: 0,
+        }
+    }
+
+    /// Takes the next frame. True when the content is complete.
+    pub fn add(&mut self, frame: &Frame<'_>, chunk: &Bytes) -> Result<bool, AmqpError> {
+        match self.header {
+            None => self.add_header(frame),
+            Some(_) => self.add_body(frame, chunk),
+        }
+    }
+
+    fn add_header(&mut self, frame: &Frame<'_>) -> Result<bool, AmqpError> {
+        if frame.kind != FrameKind::Header {
+            return Err(unexpected(
+                "expected content header for class 60, got non content header frame instead",
+            ));
+        }
+        let header = ContentHeader::parse(frame.payload)?;
+        check_header(&header)?;
+        self.header = Some(frame.payload.to_vec());
+        self.remaining = header.body_size;
+        if header.body_size > INLINE_BODY_MAX as u64 {
+            self.body = BodyParts::Large(Vec::new());
+        }
+        Ok(self.remaining == 0)
+    }
+
+    fn add_body(&mut self, frame: &Frame<'_>, chunk: &Bytes) -> Result<bool, AmqpError> {
+        if frame.kind != FrameKind::Body {
+            return Err(unexpected(
+                "expected content body, got non content body frame instead",
+            ));
+        }
+        let size = frame.payload.len() as u64;
+        let Some(remaining) = self.remaining.checked_sub(size) else {
+            let text = "content body frame exceeds remaining content size";
+            return Err(AmqpError::new(ReplyCode::FrameError, text).at(PUBLISH));
+        };
+        self.remaining = remaining;
+        match &mut self.body {
+            BodyParts::Small(body) => body.extend_from_slice(frame.payload),
+            BodyParts::Large(parts) if !frame.payload.is_empty() => {
+                parts.push(own(frame.payload, chunk));
+            }
+            BodyParts::Large(_) => {}
+        }
+        Ok(self.remaining == 0)
+    }
+}
+
+/// A piece of a large body without copying it, unless it is so small a part of the buffer it was read
+/// into that it would waste memory to keep all of that for it.
+fn own(payload: &[u8], chunk: &Bytes) -> Bytes {
+    if payload.len() < INLINE_BODY_MAX {
+        Bytes::copy_from_slice(payload)
+    } else {
+        chunk.slice_ref(payload)
+    }
+}
+
+/// What a header must say (B1.7).
+pub fn check_header(header: &ContentHeader<'_>) -> Result<(), AmqpError> {
+    if header.weight != 0 {
+        return Err(unexpected(
+            "expected content header for class 60, got non content header frame instead",
+        ));
+    }
+    if header.class != PUBLISH.class {
+        let class = header.class;
+        return Err(unexpected(&format!(
+            "expected content header for class 60, got one for class {class} instead"
+        )));
+    }
+    if header.body_size > BODY_SIZE_CAP {
+        let text = format!(
+            "content body size {} exceeds maximum allowed size {BODY_SIZE_CAP}",
+            header.body_size
+        );
+        return Err(AmqpError::new(ReplyCode::FrameError, text).at(PUBLISH));
+    }
+    Ok(())
+}
+
+#[cold]
+fn unexpected(text: &str) -> AmqpError {
+    AmqpError::new(ReplyCode::UnexpectedFrame, text).at(PUBLISH)
+}

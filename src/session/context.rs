@@ -1,0 +1,246 @@
+//! What all channels of an open connection share, and what happens at the end of a batch of frames.
+
+use std::sync::Arc;
+
+use super::channel::{Answer, Channel, Channels, Parked};
+use super::output::Output;
+use super::source::Sources;
+use super::{Capabilities, Services};
+use crate::broker::{Publisher, Vhost};
+use crate::delivery::{Outbox, SourceId};
+use crate::names::UserName;
+use crate::protocol::{AmqpError, ChannelNumber, Method, ReplyCode};
+use crate::queue::{ConnectionId, Effects, Queue};
+use crate::storage::{Commit, LogPosition, StoreError};
+use crate::time::Time;
+
+pub struct Context {
+    pub services: Arc<Services>,
+    pub id: ConnectionId,
+    pub user: UserName,
+    pub capabilities: Capabilities,
+    pub vhost: Arc<Vhost>,
+    pub outbox: Arc<Outbox>,
+    pub output: Output,
+    pub frame_max: u32,
+    pub channel_max: u16,
+    pub publisher: Publisher,
+    pub sources: Sources,
+    pub effects: Effects,
+    /// Exclusive queues that end with this connection.
+    pub owned: Vec<Arc<Queue>>,
+    /// Acknowledged in this batch and not yet told to the queues.
+    pub settled: Vec<(SourceId, u32)>,
+    /// Channels with confirms to give in this batch.
+    pub confirming: Vec<ChannelNumber>,
+    /// Some channel has confirms that wait for the store.
+    pub awaiting_store: bool,
+    /// A buffer to build messages in.
+    pub scratch: Vec<u8>,
+    /// Requests that were or will be answered later, over all channels.
+    pub tickets: u64,
+    pub now: Time,
+}
+
+impl Context {
+    pub fn send(&mut self, channel: ChannelNumber, method: &Method<'_>) {
+        self.output.method(channel, method);
+    }
+
+    /// Answers a request, unless it said nowait.
+    pub fn reply(&mut self, channel: ChannelNumber, nowait: bool, method: &Method<'_>) {
+        if !nowait {
+            self.output.method(channel, method);
+        }
+    }
+
+    /// Answers a request that changes definitions: now, or when the change is durable. `change` gets
+    /// what makes the callback for the latter.
+    pub fn reply_after(
+        &mut self,
+        channel: &mut Channel,
+        nowait: bool,
+        method: &Method<'_>,
+        commit: Commit,
+    ) {
+        match commit {
+            Commit::Now => self.reply(channel.number, nowait, method),
+            Commit::Later => {
+                let mut payload = Vec::new();
+                method.encode(&mut payload);
+                self.park(channel, Answer::Method((!nowait).then_some(payload)));
+            }
+        }
+    }
+
+    /// Makes the callback for a change that the next ticket stands for.
+    pub fn completion(
+        &self,
+        channel: &Channel,
+    ) -> impl Fn() -> Box<dyn FnOnce(Result<(), StoreError>) + Send> + use<> {
+        let outbox = Arc::clone(&self.outbox);
+        let (number, ticket) = (channel.number.0, self.tickets + 1);
+        move || Vhost::completion(&outbox, number, ticket)
+    }
+
+    /// Parks a channel until what the next ticket stands for has happened.
+    pub fn park(&mut self, channel: &mut Channel, answer: Answer) {
+        self.tickets += 1;
+        channel.parked = Some(Parked::new(self.tickets, answer));
+    }
+
+    /// Hands gathered publishes to their queues, and records what there is to confirm.
+    pub fn flush_publishes(&mut self, channels: &mut Channels) {
+        if !self.publisher.has_gathered() && self.confirming.is_empty() {
+            return;
+        }
+        let flushed = self.publisher.flush(self.now, &mut self.effects);
+        let store = Arc::clone(self.services.broker.message_store());
+        let mut waits = None;
+        for number in std::mem::take(&mut self.confirming) {
+            let Some(channel) = channels.get_mut(number) else {
+                continue;
+            };
+            let Some(confirms) = channel.confirms.as_mut() else {
+                continue;
+            };
+            let rejected = flushed
+                .rejected
+                .iter()
+                .filter(|(rejected, _)| *rejected == number.0);
+            confirms.arrived(
+                flushed.log,
+                rejected.map(|(_, sequence)| *sequence).collect(),
+            );
+            confirms.answer(store.durable(), |answer| {
+                self.output.method(number, &answer)
+            });
+            waits = waits.max(confirms.waits_for());
+        }
+        if let Some(position) = waits {
+            self.await_store(position);
+        }
+    }
+
+    fn await_store(&mut self, position: LogPosition) {
+        self.awaiting_store = true;
+        let outbox = Arc::clone(&self.outbox);
+        let store = self.services.broker.message_store();
+        store.when_durable(position, Box::new(move || outbox.ring()));
+    }
+
+    /// The store may have moved on: gives the confirms that it allows.
+    pub fn answer_confirms(&mut self, channels: &mut Channels) {
+        if !std::mem::take(&mut self.awaiting_store) {
+            return;
+        }
+        let store = Arc::clone(self.services.broker.message_store());
+        let mut waits = None;
+        for channel in channels.iter_mut() {
+            let number = channel.number;
+            if let Some(confirms) = channel.confirms.as_mut()
+                && confirms.waits_for().is_some()
+            {
+                confirms.answer(store.durable(), |answer| {
+                    self.output.method(number, &answer)
+                });
+                waits = waits.max(confirms.waits_for());
+            }
+        }
+        if let Some(position) = waits {
+            self.await_store(position);
+        }
+    }
+
+    /// Notes that `count` deliveries of a source are acknowledged.
+    #[inline]
+    pub fn acknowledge(&mut self, source: SourceId, count: u32) {
+        match self
+            .settled
+            .iter_mut()
+            .rev()
+            .take(4)
+            .find(|settled| settled.0 == source)
+        {
+            Some(settled) => settled.1 += count,
+            None => self.settled.push((source, count)),
+        }
+    }
+
+    /// Tells the queues what was acknowledged.
+    pub fn flush_settlements(&mut self, channels: &mut Channels) {
+        let mut settled = std::mem::take(&mut self.settled);
+        for (id, count) in settled.drain(..) {
+            let Some(number) = self.sources.get(id).map(|source| source.channel) else {
+                continue;
+            };
+            let Some(channel) = channels.get_mut(number) else {
+                continue;
+            };
+            self.release(id, count, channel);
+            let Some(source) = self.sources.get(id) else {
+                continue;
+            };
+            if let Some(queue) = &source.queue {
+                queue.settle(source.subscription, count, self.now, &mut self.effects);
+            }
+            self.resume_if_limited(channel);
+            self.sources.remove_if_over(id);
+        }
+        self.settled = settled;
+    }
+
+    /// Counts deliveries of a source as no longer outstanding, here and in its channel's limit.
+    pub fn release(&mut self, id: SourceId, count: u32, channel: &Channel) {
+        let Some(source) = self.sources.get_mut(id) else {
+            return;
+        };
+        source.unacked = source.unacked.saturating_sub(count);
+        // `basic.get` is not subject to the limit (B6.6).
+        if source.is_consumer() {
+            channel.limit.release(count);
+        }
+    }
+
+    /// Where a channel-wide limit gave room, consumers of other queues may go on.
+    pub fn resume_if_limited(&mut self, channel: &Channel) {
+        if channel.limit.is_set() {
+            self.resume(channel);
+        }
+    }
+
+    /// Lets every consumer of a channel try again.
+    pub fn resume(&mut self, channel: &Channel) {
+        for id in channel.consumers.values() {
+            if let Some(source) = self.sources.get(*id)
+                && let (Some(queue), Some(subscription)) = (&source.queue, source.subscription)
+            {
+                queue.resume(subscription, self.now, &mut self.effects);
+            }
+        }
+    }
+
+    /// A queue for a method that names one: an empty name means the channel's last (B5.8).
+    pub fn queue(&self, channel: &Channel, name: &str) -> Result<Arc<Queue>, AmqpError> {
+        let name = queue_name(channel, name)?;
+        self.vhost.queue(&name, self.id)
+    }
+}
+
+/// The name that a method means by an empty one (B5.8).
+pub fn queue_name(channel: &Channel, name: &str) -> Result<String, AmqpError> {
+    if !name.is_empty() {
+        return Ok(clean(name));
+    }
+    let none = || AmqpError::new(ReplyCode::NotFound, "no previously declared queue");
+    channel
+        .last_queue
+        .as_ref()
+        .map(ToString::to_string)
+        .ok_or_else(none)
+}
+
+/// Names lose their line breaks (B4.2).
+pub fn clean(name: &str) -> String {
+    name.chars().filter(|c| !matches!(c, '\r' | '\n')).collect()
+}

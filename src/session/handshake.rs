@@ -1,0 +1,268 @@
+//! From the protocol header to an open connection (behaviour B2.1 to B2.10).
+
+use std::sync::Arc;
+
+use super::context::Context;
+use super::output::Output;
+use super::source::Sources;
+use super::{Capabilities, Offer, Peer, Services};
+use crate::auth::{AuthenticationError, Mechanism};
+use crate::broker::Publisher;
+use crate::delivery::Outbox;
+use crate::names::{UserName, VhostName};
+use crate::protocol::frame::FRAME_SIZE_MIN;
+use crate::protocol::method::connection::{self, Start, StartOk, Tune, TuneOk};
+use crate::protocol::{
+    AmqpError, ChannelNumber, FieldTable, FieldValue, Method, MethodId, ReplyCode,
+};
+use crate::queue::{ConnectionId, Effects};
+use crate::time::Time;
+
+/// Libraries switch features on by the server's version; this is the RabbitMQ whose behaviour they may
+/// expect (B2.1). Our own version is beside it.
+const COMPATIBLE_VERSION: &str = "3.13.0";
+
+/// What is expected next.
+#[derive(Debug)]
+pub(super) enum Step {
+    Header,
+    StartOk,
+    TuneOk,
+    Open,
+}
+
+#[derive(Debug)]
+pub(super) struct Handshake {
+    pub(super) step: Step,
+    /// The connection has to be open by then (B1.2).
+    pub(super) until: Time,
+    user: UserName,
+    capabilities: Capabilities,
+    frame_max: u32,
+    channel_max: u16,
+    pub(super) heartbeat: u16,
+}
+
+/// Why a login failed.
+pub(super) enum LoginFailure {
+    /// Nothing is answered (B2.6). For the log.
+    Malformed(String),
+    /// For the log, and what is answered to clients that want to know (B2.7).
+    Refused {
+        why: String,
+        answer: Option<AmqpError>,
+    },
+}
+
+impl Handshake {
+    pub(super) fn new(until: Time) -> Self {
+        Self {
+            step: Step::Header,
+            until,
+            user: UserName::from(""),
+            capabilities: Capabilities::default(),
+            frame_max: 0,
+            channel_max: 0,
+            heartbeat: 0,
+        }
+    }
+
+    /// The protocol header was right.
+    pub(super) fn start(&mut self, output: &mut Output) {
+        let start = Start {
+            version_major: 0,
+            version_minor: 9,
+            server_properties: server_properties(),
+            mechanisms: Mechanism::OFFERED.as_bytes(),
+            locales: b"en_US",
+        };
+        send(output, connection::Method::Start(start));
+        self.step = Step::StartOk;
+    }
+
+    pub(super) fn start_ok(
+        &mut self,
+        start_ok: StartOk<'_>,
+        services: &Services,
+        peer: &Peer,
+        output: &mut Output,
+    ) -> Result<(), LoginFailure> {
+        self.capabilities = capabilities(&start_ok.client_properties);
+        let Some(mechanism) = Mechanism::parse(start_ok.mechanism) else {
+            let why = format!("unknown authentication mechanism '{}'", start_ok.mechanism);
+            return Err(LoginFailure::Malformed(why));
+        };
+        let login =
+            services
+                .authenticator
+                .authenticate(mechanism, start_ok.response, peer.is_loopback);
+        self.user = login.map_err(|error| match error {
+            AuthenticationError::Malformed(why) => LoginFailure::Malformed(why.to_string()),
+            AuthenticationError::Refused(why) => {
+                let name = mechanism.name();
+                let text = format!(
+                    "Login was refused using authentication mechanism {name}. For details see the broker logfile."
+                );
+                let answer = AmqpError::new(ReplyCode::AccessRefused, text).connection();
+                let answer = self.capabilities.authentication_failure_close.then_some(answer);
+                LoginFailure::Refused { why: why.to_string(), answer }
+            }
+        })?;
+        let Offer {
+            frame_max,
+            channel_max,
+            heartbeat_seconds,
+            ..
+        } = services.offer;
+        let tune = Tune {
+            channel_max,
+            frame_max,
+            heartbeat: heartbeat_seconds,
+        };
+        send(output, connection::Method::Tune(tune));
+        self.step = Step::TuneOk;
+        Ok(())
+    }
+
+    /// Behaviour B2.9: 0 would mean no limit, and we have one.
+    pub(super) fn tune_ok(&mut self, tune_ok: &TuneOk, offer: &Offer) -> Result<(), AmqpError> {
+        let frame_size_min = FRAME_SIZE_MIN.min(offer.frame_max);
+        negotiated(
+            "frame_max",
+            tune_ok.frame_max,
+            frame_size_min,
+            offer.frame_max,
+        )?;
+        let channel_max = u32::from(tune_ok.channel_max);
+        negotiated("channel_max", channel_max, 1, u32::from(offer.channel_max))?;
+        self.frame_max = tune_ok.frame_max;
+        self.channel_max = tune_ok.channel_max;
+        self.heartbeat = tune_ok.heartbeat;
+        self.step = Step::Open;
+        Ok(())
+    }
+
+    /// Behaviour B2.10, in its order of checks.
+    pub(super) fn open(
+        &self,
+        vhost: &str,
+        services: &Arc<Services>,
+        id: ConnectionId,
+        outbox: &Arc<Outbox>,
+        now: Time,
+    ) -> Result<Context, AmqpError> {
+        let refuse =
+            |text: String| AmqpError::new(ReplyCode::NotAllowed, text).at(MethodId::new(10, 40));
+        let broker = &services.broker;
+        if !broker.register(id) {
+            let max = broker.limits.connections_max.unwrap_or(0);
+            let text = format!("connection refused: node connection limit ({max}) is reached");
+            return Err(refuse(text));
+        }
+        let found = broker
+            .vhost(vhost)
+            .ok_or_else(|| refuse(format!("vhost {vhost} not found")));
+        let found = found.and_then(|found| {
+            let name = VhostName::from(vhost);
+            if services.authenticator.may_access_vhost(&self.user, &name) {
+                return Ok(found);
+            }
+            let user = &self.user;
+            Err(refuse(format!(
+                "access to vhost '{vhost}' refused for user '{user}'"
+            )))
+        });
+        let vhost = found.inspect_err(|_| broker.unregister(id))?;
+        Ok(Context {
+            services: Arc::clone(services),
+            id,
+            user: self.user.clone(),
+            capabilities: self.capabilities,
+            publisher: Publisher::new(Arc::clone(&vhost), Arc::clone(broker.message_store())),
+            vhost,
+            outbox: Arc::clone(outbox),
+            output: Output::default(),
+            frame_max: self.frame_max,
+            channel_max: self.channel_max,
+            sources: Sources::default(),
+            effects: Effects::default(),
+            owned: Vec::new(),
+            settled: Vec::new(),
+            confirming: Vec::new(),
+            awaiting_store: false,
+            scratch: Vec::new(),
+            tickets: 0,
+            now,
+        })
+    }
+}
+
+fn send(output: &mut Output, method: connection::Method<'_>) {
+    output.method(ChannelNumber::CONNECTION, &Method::Connection(method));
+}
+
+fn negotiated(field: &str, value: u32, min: u32, max: u32) -> Result<(), AmqpError> {
+    let (relation, which, limit) = if value < min {
+        ("lower", "minimum", min)
+    } else if value > max {
+        ("higher", "maximum", max)
+    } else {
+        return Ok(());
+    };
+    let text = format!(
+        "negotiated {field} = {value} is {relation} than the {which} allowed value ({limit})"
+    );
+    Err(AmqpError::new(ReplyCode::NotAllowed, text).at(MethodId::new(10, 31)))
+}
+
+/// Behaviour B2.1 and B2.2.
+fn server_properties() -> FieldTable {
+    let capabilities = [
+        "publisher_confirms",
+        "exchange_exchange_bindings",
+        "basic.nack",
+        "consumer_cancel_notify",
+        "connection.blocked",
+        "consumer_priorities",
+        "authentication_failure_close",
+        "per_consumer_qos",
+        "direct_reply_to",
+    ];
+    let capabilities: FieldTable = capabilities
+        .into_iter()
+        .map(|name| (name, FieldValue::Bool(true)))
+        .collect();
+    let mut properties = FieldTable::default();
+    properties.insert("capabilities", FieldValue::Table(capabilities));
+    let texts = [
+        ("product", "leveret"),
+        ("version", COMPATIBLE_VERSION),
+        ("leveret_version", env!("CARGO_PKG_VERSION")),
+        ("platform", std::env::consts::OS),
+        ("copyright", "The leveret authors"),
+        ("information", "Licensed under the Apache License 2.0"),
+        ("cluster_name", "leveret"),
+    ];
+    for (name, text) in texts {
+        properties.insert(name, text);
+    }
+    properties
+}
+
+/// Behaviour B2.3: what is absent is false.
+fn capabilities(client_properties: &FieldTable) -> Capabilities {
+    let table = client_properties
+        .get("capabilities")
+        .and_then(FieldValue::as_table);
+    let has = |name: &str| {
+        table
+            .and_then(|table| table.get(name))
+            .and_then(FieldValue::as_bool)
+            .unwrap_or(false)
+    };
+    Capabilities {
+        consumer_cancel_notify: has("consumer_cancel_notify"),
+        connection_blocked: has("connection.blocked"),
+        authentication_failure_close: has("authentication_failure_close"),
+    }
+}

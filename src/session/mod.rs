@@ -1,0 +1,513 @@
+//! What frames mean, for one client.
+//!
+//! A [`Session`] is the protocol state machine of one connection. Bytes and the time go in, bytes come
+//! out; there is no socket, no task and no clock in this room, so a test can be a client by writing
+//! frames and reading frames.
+//!
+//! ```text
+//! handshake ──open──▶ open ──close, error──▶ closing ──▶ over
+//!     └──────────── violation, refusal ──▶ doomed ───────┘
+//! ```
+//!
+//! The owner calls, in a loop: [`ready`](Session::ready) and [`receive`](Session::receive) when bytes
+//! came, [`pump`](Session::pump) when the outbox rang or output was written,
+//! [`tick`](Session::tick) at [`deadline`](Session::deadline), and [`end`](Session::end) once at the
+//! end, which gives everything unsettled back to its queues.
+//!
+//! Reading order: `handshake`, `open` (frames to handlers, deliveries to bytes), `channel`, `content`,
+//! `class` (the handlers), then what they work with: `context`, `source`, `unacked`, `confirm`,
+//! `transaction`, `farewell`, `output`, `timers`.
+
+pub mod channel;
+mod class;
+pub mod confirm;
+mod content;
+mod context;
+mod farewell;
+mod handshake;
+mod open;
+pub mod output;
+mod source;
+mod timers;
+mod transaction;
+pub mod unacked;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use self::handshake::{Handshake, Step};
+use self::open::{Open, Turn};
+use self::output::Output;
+use self::timers::Timers;
+use crate::auth::Authenticator;
+use crate::broker::Broker;
+use crate::delivery::{Outbox, Outgoing};
+use crate::protocol::frame::{FRAME_SIZE_BEFORE_TUNE, Greeting, PROTOCOL_HEADER, Ready, greeting};
+use crate::protocol::frame::{parse_frame, whole_frames};
+use crate::protocol::method::connection;
+use crate::protocol::{AmqpError, ChannelNumber, FrameKind, Method, ReplyCode};
+use crate::queue::ConnectionId;
+use crate::time::Time;
+
+/// How long a connection that broke the rules before it was open is kept dangling (B1.2).
+const PENALTY: Duration = Duration::from_secs(3);
+
+/// How long we wait for the answer to our close at most (B0.4).
+const CLOSE_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// What the server proposes in `connection.tune`, and how patient it is (B2.9, B1.2).
+#[derive(Clone, Debug)]
+pub struct Offer {
+    pub frame_max: u32,
+    pub channel_max: u16,
+    pub heartbeat_seconds: u16,
+    pub handshake_timeout: Duration,
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Self {
+            frame_max: 131_072,
+            channel_max: 2047,
+            heartbeat_seconds: 60,
+            handshake_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What all sessions of a server share.
+pub struct Services {
+    pub broker: Arc<Broker>,
+    pub authenticator: Arc<Authenticator>,
+    pub offer: Offer,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// `peer_ip:port -> local_ip:port`, the connection's name (B2.4).
+    pub name: String,
+    pub is_loopback: bool,
+}
+
+/// What a client said it can do (B2.3).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Capabilities {
+    pub consumer_cancel_notify: bool,
+    pub connection_blocked: bool,
+    pub authentication_failure_close: bool,
+}
+
+enum Stage {
+    Handshake(Box<Handshake>),
+    Open(Box<Open>),
+    /// We sent `connection.close` and wait for the answer, until then at most.
+    Closing {
+        until: Time,
+        reading: bool,
+    },
+    /// The client gets no more frames, only the end of the connection, at that time (B1.2).
+    Doomed {
+        until: Time,
+    },
+    /// The socket is to be closed as soon as the output is written.
+    Over,
+}
+
+pub struct Session {
+    services: Arc<Services>,
+    id: ConnectionId,
+    peer: Peer,
+    outbox: Arc<Outbox>,
+    stage: Stage,
+    /// Before and after the connection is open; meanwhile the open connection has it.
+    output: Output,
+    timers: Timers,
+}
+
+impl Session {
+    pub fn new(services: Arc<Services>, peer: Peer, now: Time) -> Self {
+        let id = services.broker.next_connection_id();
+        let outbox = Arc::new(Outbox::new(services.broker.limits.outbox_bytes_high));
+        let until = now + services.offer.handshake_timeout;
+        tracing::debug!(connection = id.0, peer = peer.name, "accepted");
+        Self {
+            services,
+            id,
+            peer,
+            outbox,
+            stage: Stage::Handshake(Box::new(Handshake::new(until))),
+            output: Output::default(),
+            timers: Timers::new(0, now),
+        }
+    }
+
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Rings when [`pump`](Self::pump) has something to do.
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
+    pub fn output(&mut self) -> &mut Output {
+        match &mut self.stage {
+            Stage::Open(open) => &mut open.ctx.output,
+            _ => &mut self.output,
+        }
+    }
+
+    /// How much of what was read [`receive`](Self::receive) can take now.
+    pub fn ready(&self, input: &[u8]) -> Ready {
+        match &self.stage {
+            Stage::Handshake(handshake) if matches!(handshake.step, Step::Header) => {
+                let whole = if greeting(input) == Greeting::Incomplete {
+                    0
+                } else {
+                    8
+                };
+                Ready { whole, wanted: 8 }
+            }
+            Stage::Handshake(_) => whole_frames(input, FRAME_SIZE_BEFORE_TUNE),
+            Stage::Open(open) => whole_frames(input, open.ctx.frame_max),
+            Stage::Closing { .. } => whole_frames(input, self.services.offer.frame_max),
+            Stage::Doomed { .. } | Stage::Over => Ready {
+                whole: input.len(),
+                wanted: 0,
+            },
+        }
+    }
+
+    /// Takes bytes that [`ready`](Self::ready) counted. It may take fewer of them: what follows the
+    /// end of the handshake is under other rules. Returns how many.
+    pub fn receive(&mut self, chunk: &Bytes, now: Time) -> usize {
+        self.timers.received();
+        match &mut self.stage {
+            Stage::Handshake(_) => self.receive_handshake(chunk, now),
+            Stage::Open(open) => {
+                let result = open.receive(chunk, now);
+                self.turn(result, now);
+                chunk.len()
+            }
+            Stage::Closing { .. } => {
+                self.receive_closing(chunk);
+                chunk.len()
+            }
+            Stage::Doomed { .. } | Stage::Over => chunk.len(),
+        }
+    }
+
+    fn receive_handshake(&mut self, chunk: &Bytes, now: Time) -> usize {
+        let Stage::Handshake(handshake) = &mut self.stage else {
+            return 0;
+        };
+        if matches!(handshake.step, Step::Header) {
+            if greeting(chunk) == Greeting::Accepted {
+                handshake.start(&mut self.output);
+            } else {
+                // Whatever this is, it learns what we speak (B1.1).
+                tracing::info!(peer = self.peer.name, "not AMQP 0-9-1");
+                self.output.bytes(&PROTOCOL_HEADER);
+                self.stage = Stage::Over;
+                return chunk.len();
+            }
+            return PROTOCOL_HEADER.len();
+        }
+        match parse_frame(chunk, FRAME_SIZE_BEFORE_TUNE) {
+            Ok(None) => 0,
+            Ok(Some((frame, rest))) => {
+                let taken = chunk.len() - rest.len();
+                self.handshake_frame(&frame, now);
+                taken
+            }
+            Err(error) => {
+                self.doom(&error.reply_text(), now);
+                chunk.len()
+            }
+        }
+    }
+
+    fn handshake_frame(&mut self, frame: &crate::protocol::Frame<'_>, now: Time) {
+        let Stage::Handshake(handshake) = &mut self.stage else {
+            return;
+        };
+        if frame.kind == FrameKind::Heartbeat {
+            return;
+        }
+        if frame.kind != FrameKind::Method || frame.channel != ChannelNumber::CONNECTION {
+            return self.doom("a frame out of place during the handshake", now);
+        }
+        let method = match Method::decode(frame.payload) {
+            Ok(Method::Connection(method)) => method,
+            Ok(other) => {
+                return self.doom(&format!("method {} during the handshake", other.id()), now);
+            }
+            Err(error) => return self.doom(&error.reply_text(), now),
+        };
+        match (&handshake.step, method) {
+            (Step::StartOk, connection::Method::StartOk(start_ok)) => {
+                let result =
+                    handshake.start_ok(start_ok, &self.services, &self.peer, &mut self.output);
+                self.login(result, now);
+            }
+            (Step::TuneOk, connection::Method::TuneOk(tune_ok)) => {
+                if let Err(error) = handshake.tune_ok(&tune_ok, &self.services.offer) {
+                    self.close(&error, now);
+                }
+            }
+            (Step::Open, connection::Method::Open(open)) => self.open(open.virtual_host, now),
+            (_, connection::Method::Close(_)) => {
+                let ok = connection::Method::CloseOk(connection::CloseOk {});
+                self.output
+                    .method(ChannelNumber::CONNECTION, &Method::Connection(ok));
+                self.stage = Stage::Over;
+            }
+            (_, method) => {
+                let id = Method::Connection(method).id();
+                self.doom(
+                    &format!("method {id} at the wrong moment of the handshake"),
+                    now,
+                );
+            }
+        }
+    }
+
+    /// Behaviour B2.6 and B2.7.
+    fn login(&mut self, result: Result<(), handshake::LoginFailure>, now: Time) {
+        match result {
+            Ok(()) => {}
+            Err(handshake::LoginFailure::Malformed(why)) => self.doom(&why, now),
+            Err(handshake::LoginFailure::Refused { why, answer }) => {
+                let peer = &self.peer.name;
+                tracing::warn!(peer, why, "login refused");
+                if let Some(error) = answer {
+                    self.write_close(&error);
+                }
+                self.stage = Stage::Doomed {
+                    until: now + PENALTY,
+                };
+            }
+        }
+    }
+
+    fn open(&mut self, vhost: &str, now: Time) {
+        let Stage::Handshake(handshake) = &self.stage else {
+            return;
+        };
+        let opened = handshake.open(vhost, &self.services, self.id, &self.outbox, now);
+        match opened {
+            Err(error) => self.close(&error, now),
+            Ok(mut ctx) => {
+                self.timers = Timers::new(handshake.heartbeat, now);
+                std::mem::swap(&mut ctx.output, &mut self.output);
+                let ok = Method::Connection(connection::Method::OpenOk(connection::OpenOk {}));
+                ctx.send(ChannelNumber::CONNECTION, &ok);
+                let peer = &self.peer.name;
+                tracing::info!(connection = self.id.0, peer, user = %ctx.user, vhost, "connection open");
+                self.stage = Stage::Open(Box::new(Open::new(ctx)));
+            }
+        }
+    }
+
+    /// What a batch of work means for the connection.
+    fn turn(&mut self, result: Result<Turn, AmqpError>, now: Time) {
+        match result {
+            Ok(Turn::GoOn) => {}
+            Ok(Turn::Closed) => {
+                // Everything is back and exclusive names are free before close-ok says so (B2.11).
+                self.leave();
+                let ok = connection::Method::CloseOk(connection::CloseOk {});
+                self.output
+                    .method(ChannelNumber::CONNECTION, &Method::Connection(ok));
+                self.stage = Stage::Over;
+            }
+            Ok(Turn::Shutdown(reason)) => {
+                self.close(&AmqpError::new(ReplyCode::ConnectionForced, reason), now);
+            }
+            Err(error) => self.close(&error, now),
+        }
+    }
+
+    /// Ends the connection with `connection.close` (B0.4).
+    fn close(&mut self, error: &AmqpError, now: Time) {
+        let peer = &self.peer.name;
+        tracing::info!(connection = self.id.0, peer, %error, "closing connection");
+        self.leave();
+        self.write_close(error);
+        let wait = if error.stop_reading {
+            PENALTY
+        } else {
+            CLOSE_WAIT_MAX
+        };
+        self.stage = Stage::Closing {
+            until: now + wait,
+            reading: !error.stop_reading,
+        };
+    }
+
+    fn write_close(&mut self, error: &AmqpError) {
+        let text = error.reply_text();
+        let close = connection::Close {
+            reply_code: error.code.number(),
+            reply_text: &text,
+            class_id: error.method.class,
+            method_id: error.method.method,
+        };
+        let close = Method::Connection(connection::Method::Close(close));
+        self.output.method(ChannelNumber::CONNECTION, &close);
+    }
+
+    /// Silence for three seconds, then the end: what RabbitMQ does to those who break the rules before
+    /// they have logged in, so that trying is slow (B1.2).
+    fn doom(&mut self, why: &str, now: Time) {
+        tracing::warn!(
+            connection = self.id.0,
+            peer = self.peer.name,
+            why,
+            "handshake failed"
+        );
+        self.stage = Stage::Doomed {
+            until: now + PENALTY,
+        };
+    }
+
+    fn receive_closing(&mut self, chunk: &Bytes) {
+        let mut input = &chunk[..];
+        while let Ok(Some((frame, rest))) = parse_frame(input, self.services.offer.frame_max) {
+            input = rest;
+            if frame.kind != FrameKind::Method || frame.channel != ChannelNumber::CONNECTION {
+                continue;
+            }
+            match Method::decode(frame.payload) {
+                Ok(Method::Connection(connection::Method::CloseOk(_))) => {
+                    self.stage = Stage::Over;
+                    return;
+                }
+                Ok(Method::Connection(connection::Method::Close(_))) => {
+                    // It crossed ours on the wire (B0.4).
+                    let ok = connection::Method::CloseOk(connection::CloseOk {});
+                    self.output
+                        .method(ChannelNumber::CONNECTION, &Method::Connection(ok));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Encodes what queues and the broker have for this client.
+    pub fn pump(&mut self, now: Time) {
+        match &mut self.stage {
+            Stage::Open(open) => {
+                let result = open.pump(now);
+                self.turn(result, now);
+            }
+            Stage::Handshake(_) => {
+                let mut entries = Vec::new();
+                self.outbox.take(&mut entries, &mut Vec::new());
+                // Nobody but the broker itself knows this connection yet.
+                if entries
+                    .iter()
+                    .any(|entry| matches!(entry, Outgoing::Shutdown(_)))
+                {
+                    self.drop_everything();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the socket should be read.
+    pub fn wants_input(&self) -> bool {
+        match &self.stage {
+            Stage::Handshake(_) => true,
+            Stage::Open(open) => open.wants_input(),
+            Stage::Closing { reading, .. } => *reading,
+            Stage::Doomed { .. } | Stage::Over => false,
+        }
+    }
+
+    /// The socket is to be closed once the output is written.
+    pub fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over)
+    }
+
+    /// When [`tick`](Self::tick) has something to do.
+    pub fn deadline(&self) -> Time {
+        match &self.stage {
+            Stage::Handshake(handshake) => handshake.until,
+            Stage::Open(open) => self.timers.deadline(open.ctx.output.len()),
+            Stage::Closing { until, .. } | Stage::Doomed { until } => *until,
+            Stage::Over => Time::NEVER,
+        }
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Time) {
+        let peer = &self.peer.name;
+        match &mut self.stage {
+            Stage::Handshake(handshake) if now >= handshake.until => {
+                tracing::info!(peer, "handshake timed out");
+                self.drop_everything();
+            }
+            Stage::Closing { until, .. } | Stage::Doomed { until } if now >= *until => {
+                self.drop_everything();
+            }
+            Stage::Open(open) => {
+                let (written, waiting) = (open.ctx.output.written(), open.ctx.output.len());
+                let due = self.timers.tick(written, waiting, open.wants_input(), now);
+                if due.send_heartbeat {
+                    open.ctx.output.heartbeat();
+                }
+                if let Some(why) = due.give_up {
+                    tracing::info!(connection = self.id.0, peer, why, "connection dropped");
+                    self.leave();
+                    self.drop_everything();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Nothing more is written, not even what waits.
+    fn drop_everything(&mut self) {
+        self.output = Output::default();
+        self.stage = Stage::Over;
+    }
+
+    /// The socket is gone, or is about to be: what is unsettled goes back to its queues.
+    pub fn end(&mut self, now: Time) {
+        if let Stage::Open(open) = &mut self.stage {
+            open.ctx.now = now;
+        }
+        self.leave();
+        self.stage = Stage::Over;
+    }
+
+    /// Leaves the open stage, taking the output along.
+    fn leave(&mut self) {
+        if let Stage::Open(open) = &mut self.stage {
+            let Open { ctx, channels, .. } = &mut **open;
+            ctx.end_all(channels);
+            self.services.broker.unregister(self.id);
+            self.output = std::mem::take(&mut ctx.output);
+            self.stage = Stage::Over;
+        }
+    }
+
+    /// Gives back what steady traffic keeps, when there has been none for a while.
+    pub fn shrink(&mut self) {
+        if let Stage::Open(open) = &mut self.stage {
+            open.shrink();
+        }
+    }
+}
+
+impl Drop for Session {
+    /// Whatever happened to the connection's task, its messages are not lost with it.
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

@@ -1,0 +1,590 @@
+//! An open connection: frames to handlers, deliveries to bytes, errors to closes.
+
+use bytes::Bytes;
+
+use super::channel::{Answer, Channel, Channels};
+use super::class::publish::{Body, Content};
+use super::class::{self, publish};
+use super::content::{Assembly, BodyParts, PUBLISH, check_header};
+use super::context::Context;
+use super::transaction::Kind;
+use super::unacked::Held;
+use crate::delivery::{Delivery, Outgoing, SourceId};
+use crate::message::INLINE_BODY_MAX;
+use crate::protocol::frame::parse_frame;
+use crate::protocol::method::{access, basic, channel as channel_method, connection};
+use crate::protocol::{
+    AmqpError, ChannelNumber, ContentHeader, Frame, FrameKind, Method, MethodId, ReplyCode, Scope,
+};
+use crate::time::Time;
+
+/// Deliveries are encoded only while fewer bytes than this wait for the socket.
+const OUTPUT_HIGH: usize = 256 * 1024;
+
+/// A client that does not take its answers is not read any further beyond this.
+const OUTPUT_STOP: usize = 4 * 1024 * 1024;
+
+/// What parked channels may keep before the connection is not read any further.
+const PARKED_STOP: usize = 1024 * 1024;
+
+/// What a batch of frames means for the connection as a whole.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    GoOn,
+    /// The client said goodbye.
+    Closed,
+    /// The broker says goodbye, for this reason.
+    Shutdown(String),
+}
+
+pub struct Open {
+    pub ctx: Context,
+    pub channels: Channels,
+    entries: Vec<Outgoing>,
+    starved: Vec<SourceId>,
+}
+
+impl Open {
+    pub fn new(ctx: Context) -> Self {
+        Self {
+            ctx,
+            channels: Channels::default(),
+            entries: Vec::new(),
+            starved: Vec::new(),
+        }
+    }
+
+    /// Handles whole frames. An error ends the connection.
+    pub fn receive(&mut self, chunk: &Bytes, now: Time) -> Result<Turn, AmqpError> {
+        self.ctx.now = now;
+        let mut input = &chunk[..];
+        let mut turn = Turn::GoOn;
+        while let Some((frame, rest)) = parse_frame(input, self.ctx.frame_max)? {
+            input = match self.publish_at_once(&frame, rest)? {
+                Some(rest) => rest,
+                None => {
+                    turn = self.frame(&frame, chunk)?;
+                    rest
+                }
+            };
+            if turn != Turn::GoOn {
+                break;
+            }
+        }
+        self.end_batch();
+        Ok(turn)
+    }
+
+    /// Hands over what was gathered and wakes whom it concerns: once a read.
+    fn end_batch(&mut self) {
+        self.flush();
+        self.ctx.effects.wakes.ring();
+    }
+
+    fn flush(&mut self) {
+        self.ctx.flush_publishes(&mut self.channels);
+        self.ctx.flush_settlements(&mut self.channels);
+    }
+
+    /// The usual publish: method, header and at most one small body, one after another in this read.
+    /// Handled where it lies; the answer is what follows. `None` for everything else, which takes the
+    /// long way.
+    #[inline]
+    fn publish_at_once<'a>(
+        &mut self,
+        frame: &Frame<'a>,
+        rest: &'a [u8],
+    ) -> Result<Option<&'a [u8]>, AmqpError> {
+        if frame.kind != FrameKind::Method || !frame.payload.starts_with(&[0, 60, 0, 40]) {
+            return Ok(None);
+        }
+        let frame_max = self.ctx.frame_max;
+        // A malformed frame is reported by the long way, in its turn.
+        let Ok(Some((header_frame, rest))) = parse_frame(rest, frame_max) else {
+            return Ok(None);
+        };
+        if header_frame.kind != FrameKind::Header || header_frame.channel != frame.channel {
+            return Ok(None);
+        }
+        let header = ContentHeader::parse(header_frame.payload)?;
+        if check_header(&header).is_err() || header.body_size > INLINE_BODY_MAX as u64 {
+            return Ok(None);
+        }
+        let (body, rest) = if header.body_size == 0 {
+            (&[][..], rest)
+        } else {
+            let Ok(Some((body, rest))) = parse_frame(rest, frame_max) else {
+                return Ok(None);
+            };
+            if body.kind != FrameKind::Body
+                || body.channel != frame.channel
+                || body.payload.len() as u64 != header.body_size
+            {
+                return Ok(None);
+            }
+            (body.payload, rest)
+        };
+        let Some(channel) = self.channels.get_mut(frame.channel) else {
+            return Ok(None);
+        };
+        if channel.closing || channel.parked.is_some() || channel.content.is_some() {
+            return Ok(None);
+        }
+        let Method::Basic(basic::Method::Publish(method)) = Method::decode(frame.payload)? else {
+            return Ok(None);
+        };
+        let content = Content {
+            address: method.exchange_and_key,
+            mandatory: method.mandatory,
+            immediate: method.immediate,
+            header: header_frame.payload,
+            body: Body::Small(body),
+        };
+        if let Err(error) = publish::publish(&mut self.ctx, channel, content) {
+            self.channel_error(frame.channel, error.at(PUBLISH))?;
+        }
+        Ok(Some(rest))
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>, chunk: &Bytes) -> Result<Turn, AmqpError> {
+        let number = frame.channel;
+        if number == ChannelNumber::CONNECTION {
+            return self.connection_frame(frame);
+        }
+        let Some(channel) = self.channels.get_mut(number) else {
+            self.open_channel(frame)?;
+            return Ok(Turn::GoOn);
+        };
+        if channel.closing {
+            self.closing_frame(frame);
+            return Ok(Turn::GoOn);
+        }
+        if let Some(parked) = &mut channel.parked {
+            parked.keep(frame.kind, frame.payload);
+            return Ok(Turn::GoOn);
+        }
+        let mut id = PUBLISH;
+        let result = match (&mut channel.content, frame.kind) {
+            (Some(_), _) => self.content_frame(frame, chunk),
+            (None, FrameKind::Method) => {
+                id = MethodId::default();
+                Method::decode(frame.payload).and_then(|method| {
+                    id = method.id();
+                    self.method(number, method)
+                })
+            }
+            (None, _) => {
+                id = MethodId::default();
+                let text = "expected method frame, got non method frame instead";
+                Err(AmqpError::new(ReplyCode::UnexpectedFrame, text))
+            }
+        };
+        if let Err(error) = result {
+            self.channel_error(number, error.at(id))?;
+        }
+        Ok(Turn::GoOn)
+    }
+
+    /// The long way of a publish.
+    fn content_frame(&mut self, frame: &Frame<'_>, chunk: &Bytes) -> Result<(), AmqpError> {
+        let Some(channel) = self.channels.get_mut(frame.channel) else {
+            return Ok(());
+        };
+        let Some(assembly) = &mut channel.content else {
+            return Ok(());
+        };
+        if !assembly.add(frame, chunk)? {
+            return Ok(());
+        }
+        let Some(Assembly {
+            mandatory,
+            immediate,
+            address,
+            header,
+            body,
+            ..
+        }) = channel.content.take()
+        else {
+            return Ok(());
+        };
+        let body = match &body {
+            BodyParts::Small(body) => Body::Small(body),
+            BodyParts::Large(parts) => Body::Large(parts.clone()),
+        };
+        let header = header.unwrap_or_default();
+        let content = Content {
+            address: &address,
+            mandatory,
+            immediate,
+            header: &header,
+            body,
+        };
+        publish::publish(&mut self.ctx, channel, content)
+    }
+
+    /// A frame on a number that is not in use: only `channel.open` makes sense (B3.1, B3.2).
+    fn open_channel(&mut self, frame: &Frame<'_>) -> Result<(), AmqpError> {
+        if frame.kind != FrameKind::Method {
+            let text = "expected method frame, got non method frame instead";
+            return Err(AmqpError::new(ReplyCode::UnexpectedFrame, text));
+        }
+        let method = Method::decode(frame.payload)?;
+        let Method::Channel(channel_method::Method::Open(_)) = method else {
+            let text = "expected 'channel.open'";
+            return Err(AmqpError::new(ReplyCode::ChannelError, text).at(method.id()));
+        };
+        let (open, max) = (self.channels.open(), usize::from(self.ctx.channel_max));
+        if open >= max {
+            // The count is limited, not the number (B2.14).
+            let text = format!(
+                "number of channels opened ({open}) has reached the negotiated channel_max ({max})"
+            );
+            return Err(AmqpError::new(ReplyCode::NotAllowed, text));
+        }
+        self.channels.insert(Channel::new(frame.channel));
+        let ok = channel_method::Method::OpenOk(channel_method::OpenOk {});
+        self.ctx.send(frame.channel, &Method::Channel(ok));
+        Ok(())
+    }
+
+    /// We said close: everything but the answer, or the client's own close crossing ours, is dropped
+    /// (B0.3).
+    fn closing_frame(&mut self, frame: &Frame<'_>) {
+        if frame.kind != FrameKind::Method {
+            return;
+        }
+        match Method::decode(frame.payload) {
+            Ok(Method::Channel(channel_method::Method::CloseOk(_))) => {
+                self.channels.remove(frame.channel);
+            }
+            Ok(Method::Channel(channel_method::Method::Close(_))) => {
+                let ok = channel_method::Method::CloseOk(channel_method::CloseOk {});
+                self.ctx.send(frame.channel, &Method::Channel(ok));
+            }
+            _ => {}
+        }
+    }
+
+    /// Channel 0 (B1.6).
+    fn connection_frame(&mut self, frame: &Frame<'_>) -> Result<Turn, AmqpError> {
+        match frame.kind {
+            FrameKind::Heartbeat => return Ok(Turn::GoOn),
+            FrameKind::Method => {}
+            _ => {
+                let text = "expected method frame, got non method frame instead";
+                return Err(AmqpError::new(ReplyCode::UnexpectedFrame, text));
+            }
+        }
+        let method = Method::decode(frame.payload)?;
+        match &method {
+            Method::Connection(connection::Method::Close(_)) => Ok(Turn::Closed),
+            Method::Connection(connection::Method::UpdateSecret(_)) => {
+                // Means something to tokens only; a password is looked at once (B2.13).
+                let ok = connection::Method::UpdateSecretOk(connection::UpdateSecretOk {});
+                self.ctx
+                    .send(ChannelNumber::CONNECTION, &Method::Connection(ok));
+                Ok(Turn::GoOn)
+            }
+            _ => {
+                let text = "unexpected method in connection state running";
+                Err(AmqpError::new(ReplyCode::ChannelError, text).at(method.id()))
+            }
+        }
+    }
+
+    /// A method on a running channel, to its handler.
+    fn method(&mut self, number: ChannelNumber, method: Method<'_>) -> Result<(), AmqpError> {
+        if !matches!(
+            method,
+            Method::Basic(basic::Method::Publish(_) | basic::Method::Ack(_))
+        ) {
+            self.flush();
+        }
+        if let Method::Channel(method) = method {
+            return self.channel_method(number, &method);
+        }
+        let Some(channel) = self.channels.get_mut(number) else {
+            return Ok(());
+        };
+        let ctx = &mut self.ctx;
+        match method {
+            Method::Basic(method) => basic_method(ctx, channel, method),
+            Method::Exchange(method) => class::exchange::handle(ctx, channel, method),
+            Method::Queue(method) => class::queue::handle(ctx, channel, method),
+            Method::Confirm(method) => class::confirm::handle(ctx, channel, &method),
+            Method::Tx(method) => class::tx::handle(ctx, channel, &method),
+            Method::Access(access::Method::Request(_)) => {
+                // Tickets mean nothing any more; old clients still ask for one (B1.13).
+                let ok = access::Method::RequestOk(access::RequestOk { ticket: 1 });
+                ctx.send(number, &Method::Access(ok));
+                Ok(())
+            }
+            Method::Access(_) | Method::Connection(_) | Method::Channel(_) => {
+                Err(not_for_servers())
+            }
+        }
+    }
+
+    fn channel_method(
+        &mut self,
+        number: ChannelNumber,
+        method: &channel_method::Method<'_>,
+    ) -> Result<(), AmqpError> {
+        let reply = match method {
+            channel_method::Method::Open(_) => {
+                return Err(AmqpError::new(
+                    ReplyCode::ChannelError,
+                    "second 'channel.open' seen",
+                ));
+            }
+            channel_method::Method::Flow(flow) if flow.active => {
+                channel_method::Method::FlowOk(channel_method::FlowOk { active: true })
+            }
+            channel_method::Method::Flow(_) => {
+                return Err(AmqpError::new(ReplyCode::NotImplemented, "active=false"));
+            }
+            channel_method::Method::Close(_) => {
+                // The number is free before close-ok says so (B3.3).
+                self.ctx.end_channel(&mut self.channels, number);
+                channel_method::Method::CloseOk(channel_method::CloseOk {})
+            }
+            _ => return Err(not_for_servers()),
+        };
+        self.ctx.send(number, &Method::Channel(reply));
+        Ok(())
+    }
+
+    /// Turns a channel exception into `channel.close`; passes on what ends the connection (B0).
+    fn channel_error(&mut self, number: ChannelNumber, error: AmqpError) -> Result<(), AmqpError> {
+        if error.scope == Scope::Connection {
+            return Err(error);
+        }
+        tracing::info!(connection = self.ctx.id.0, channel = number.0, %error, "channel closed");
+        // What was published before the offence has been accepted.
+        self.flush();
+        self.ctx.end_channel(&mut self.channels, number);
+        let text = error.reply_text();
+        let close = channel_method::Close {
+            reply_code: error.code.number(),
+            reply_text: &text,
+            class_id: error.method.class,
+            method_id: error.method.method,
+        };
+        self.ctx.send(
+            number,
+            &Method::Channel(channel_method::Method::Close(close)),
+        );
+        let mut channel = Channel::new(number);
+        channel.closing = true;
+        self.channels.insert(channel);
+        Ok(())
+    }
+
+    /// Encodes what lies in the outbox, as long as the client takes it.
+    pub fn pump(&mut self, now: Time) -> Result<Turn, AmqpError> {
+        self.ctx.now = now;
+        let mut turn = Turn::GoOn;
+        while self.ctx.output.len() < OUTPUT_HIGH && turn == Turn::GoOn {
+            let (mut entries, mut starved) = (
+                std::mem::take(&mut self.entries),
+                std::mem::take(&mut self.starved),
+            );
+            self.ctx.outbox.take(&mut entries, &mut starved);
+            let idle = entries.is_empty() && starved.is_empty();
+            for entry in entries.drain(..) {
+                match entry {
+                    Outgoing::Delivery(delivery) => self.deliver(delivery),
+                    Outgoing::Cancelled(source) => self.queue_gone(source),
+                    Outgoing::Completed {
+                        channel,
+                        ticket,
+                        error,
+                    } => {
+                        self.unpark(ChannelNumber(channel), ticket, error)?;
+                    }
+                    Outgoing::Shutdown(reason) => turn = Turn::Shutdown(reason),
+                }
+            }
+            for source in starved.drain(..) {
+                self.resume(source);
+            }
+            (self.entries, self.starved) = (entries, starved);
+            if idle {
+                break;
+            }
+        }
+        self.ctx.answer_confirms(&mut self.channels);
+        self.end_batch();
+        Ok(turn)
+    }
+
+    /// Numbers a delivery and writes it.
+    #[inline]
+    fn deliver(&mut self, delivery: Delivery) {
+        let Delivery { source: id, queued } = delivery;
+        let Some(source) = self.ctx.sources.get_mut(id) else {
+            return;
+        };
+        let Some(channel) = self.channels.get_mut(source.channel) else {
+            return;
+        };
+        let tag = channel.next_delivery_tag();
+        let mut tag_and_flag = [0; 9];
+        let (tag_bytes, flag) = tag_and_flag.split_at_mut(8);
+        tag_bytes.copy_from_slice(&tag.to_be_bytes());
+        flag.fill(u8::from(queued.redelivered));
+        let method = [
+            &source.deliver[..],
+            &tag_and_flag,
+            queued.message.address(),
+            &[],
+        ];
+        self.ctx
+            .output
+            .content(channel.number, self.ctx.frame_max, method, &queued.message);
+        if !source.no_ack {
+            source.unacked += 1;
+            channel.unacked.push(tag, Held { source: id, queued });
+        }
+    }
+
+    /// A consumer's queue was deleted (B6.9): clients that want to know are told.
+    fn queue_gone(&mut self, id: SourceId) {
+        let Some(source) = self.ctx.sources.get_mut(id) else {
+            return;
+        };
+        if !std::mem::take(&mut source.live) {
+            return;
+        }
+        source.subscription = None;
+        let (number, tag) = (source.channel, source.tag.clone());
+        if let Some(channel) = self.channels.get_mut(number) {
+            channel.consumers.remove(&tag);
+        }
+        if self.ctx.capabilities.consumer_cancel_notify {
+            let cancel = basic::Cancel {
+                consumer_tag: &tag,
+                nowait: true,
+            };
+            self.ctx
+                .send(number, &Method::Basic(basic::Method::Cancel(cancel)));
+        }
+        self.ctx.sources.remove_if_over(id);
+    }
+
+    fn resume(&mut self, id: SourceId) {
+        if let Some(source) = self.ctx.sources.get(id)
+            && let (Some(queue), Some(subscription)) = (&source.queue, source.subscription)
+        {
+            queue.resume(subscription, self.ctx.now, &mut self.ctx.effects);
+        }
+    }
+
+    /// What a channel waited for has happened: it answers, and handles what came meanwhile, in order.
+    fn unpark(
+        &mut self,
+        number: ChannelNumber,
+        ticket: u64,
+        error: Option<String>,
+    ) -> Result<(), AmqpError> {
+        let Some(channel) = self.channels.get_mut(number) else {
+            return Ok(());
+        };
+        let Some(parked) = channel.parked.take_if(|parked| parked.ticket == ticket) else {
+            return Ok(());
+        };
+        if let Some(error) = error {
+            tracing::error!(
+                channel = number.0,
+                error,
+                "a change could not be made durable"
+            );
+            return Err(AmqpError::new(ReplyCode::InternalError, ""));
+        }
+        let Answer::Method(payload) = parked.answer;
+        if let Some(payload) = payload {
+            self.ctx.output.encoded_method(number, &payload);
+        }
+        for (kind, payload) in parked.frames {
+            self.frame(
+                &Frame {
+                    kind,
+                    channel: number,
+                    payload: &payload,
+                },
+                &payload,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Whether more frames may come: the client takes its answers, and no parked channel piles up.
+    pub fn wants_input(&self) -> bool {
+        // Most connections never parked anything.
+        self.ctx.output.len() < OUTPUT_STOP
+            && (self.ctx.tickets == 0 || self.channels.parked_bytes() < PARKED_STOP)
+    }
+
+    /// Gives back what steady traffic keeps, when there has been none for a while.
+    pub fn shrink(&mut self) {
+        self.entries = Vec::new();
+        self.starved = Vec::new();
+        self.ctx.scratch = Vec::new();
+        self.ctx.settled = Vec::new();
+        self.ctx.confirming = Vec::new();
+        self.ctx.output.shrink();
+        self.ctx.publisher.shrink();
+        self.ctx.effects = Default::default();
+    }
+}
+
+fn basic_method(
+    ctx: &mut Context,
+    channel: &mut Channel,
+    method: basic::Method<'_>,
+) -> Result<(), AmqpError> {
+    match method {
+        basic::Method::Publish(method) => {
+            channel.content = Some(Assembly::new(&method));
+            Ok(())
+        }
+        basic::Method::Ack(ack) => {
+            class::settle::settle(ctx, channel, ack.delivery_tag, ack.multiple, Kind::Ack)
+        }
+        basic::Method::Nack(nack) => {
+            let kind = if nack.requeue {
+                Kind::Requeue
+            } else {
+                Kind::Reject
+            };
+            class::settle::settle(ctx, channel, nack.delivery_tag, nack.multiple, kind)
+        }
+        basic::Method::Reject(reject) => {
+            let kind = if reject.requeue {
+                Kind::Requeue
+            } else {
+                Kind::Reject
+            };
+            class::settle::settle(ctx, channel, reject.delivery_tag, false, kind)
+        }
+        basic::Method::Qos(qos) => class::consume::qos(ctx, channel, &qos),
+        basic::Method::Consume(consume) => class::consume::consume(ctx, channel, &consume),
+        basic::Method::Cancel(cancel) => class::consume::cancel(ctx, channel, &cancel),
+        basic::Method::Get(get) => class::get::get(ctx, channel, &get),
+        basic::Method::Recover(recover) => {
+            class::settle::recover(ctx, channel, recover.requeue, true)
+        }
+        basic::Method::RecoverAsync(recover) => {
+            class::settle::recover(ctx, channel, recover.requeue, false)
+        }
+        // The answer to a cancel of ours (B1.12).
+        basic::Method::CancelOk(_) => Ok(()),
+        _ => Err(not_for_servers()),
+    }
+}
+
+/// A method that only servers send (B1.12).
+#[cold]
+pub fn not_for_servers() -> AmqpError {
+    AmqpError::new(ReplyCode::CommandInvalid, "unimplemented method")
+}

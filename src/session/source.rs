@@ -1,0 +1,113 @@
+//! Where deliveries of a connection come from: its consumers, and messages got with `basic.get`.
+
+use std::sync::Arc;
+
+use crate::delivery::SourceId;
+use crate::protocol::ChannelNumber;
+use crate::queue::{Queue, SubscriptionId};
+
+/// A consumer, or one message got. It outlives its cancellation while deliveries are outstanding.
+#[derive(Debug)]
+pub struct Source {
+    pub channel: ChannelNumber,
+    /// `None` for direct replies, which come from no queue.
+    pub queue: Option<Arc<Queue>>,
+    /// `None` for `basic.get`, for direct replies, and after a cancellation.
+    pub subscription: Option<SubscriptionId>,
+    pub no_ack: bool,
+    /// Delivered and not settled.
+    pub unacked: u32,
+    /// Consumers only: still subscribed.
+    pub live: bool,
+    pub tag: Box<str>,
+    /// The beginning of its `basic.deliver` payloads: method ids and consumer tag.
+    pub deliver: Box<[u8]>,
+}
+
+impl Source {
+    /// A consumer that is about to subscribe.
+    pub fn consumer(
+        channel: ChannelNumber,
+        tag: &str,
+        queue: Option<Arc<Queue>>,
+        no_ack: bool,
+    ) -> Self {
+        let mut deliver = vec![0, 60, 0, 60];
+        crate::protocol::wire::put::shortstr(&mut deliver, tag);
+        Self {
+            channel,
+            queue,
+            subscription: None,
+            no_ack,
+            unacked: 0,
+            live: true,
+            tag: tag.into(),
+            deliver: deliver.into(),
+        }
+    }
+
+    pub fn is_consumer(&self) -> bool {
+        !self.deliver.is_empty()
+    }
+
+    /// One message got with `basic.get`, to be settled.
+    pub fn got(channel: ChannelNumber, queue: Arc<Queue>) -> Self {
+        Self {
+            channel,
+            queue: Some(queue),
+            subscription: None,
+            no_ack: false,
+            unacked: 1,
+            live: false,
+            tag: Box::default(),
+            deliver: Box::default(),
+        }
+    }
+}
+
+/// A connection's sources, by number. Numbers are used again: a source goes only when its queue and
+/// the outbox know it no more.
+#[derive(Debug, Default)]
+pub struct Sources {
+    slots: Vec<Option<Source>>,
+    free: Vec<u32>,
+}
+
+impl Sources {
+    pub fn add(&mut self, source: Source) -> SourceId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = Some(source);
+        }
+        SourceId(slot)
+    }
+
+    #[inline]
+    pub fn get(&self, id: SourceId) -> Option<&Source> {
+        self.slots.get(id.0 as usize)?.as_ref()
+    }
+
+    #[inline]
+    pub fn get_mut(&mut self, id: SourceId) -> Option<&mut Source> {
+        self.slots.get_mut(id.0 as usize)?.as_mut()
+    }
+
+    pub fn remove(&mut self, id: SourceId) -> Option<Source> {
+        let source = self.slots.get_mut(id.0 as usize)?.take()?;
+        self.free.push(id.0);
+        Some(source)
+    }
+
+    /// Forgets a source that nothing refers to any more.
+    pub fn remove_if_over(&mut self, id: SourceId) {
+        if self
+            .get(id)
+            .is_some_and(|source| !source.live && source.unacked == 0)
+        {
+            self.remove(id);
+        }
+    }
+}

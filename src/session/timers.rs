@@ -1,0 +1,177 @@
+//! Heartbeats and stalled writes, by numbers alone (behaviour B1.5).
+
+use std::time::Duration;
+
+use crate::time::Time;
+
+/// A client that takes nothing of what waits for it this long is gone for us.
+pub const WRITE_STALL_MAX: Duration = Duration::from_secs(60);
+
+/// How often a waiting output is looked at.
+const STALL_CHECK: Duration = Duration::from_secs(5);
+
+/// What to do now.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    pub send_heartbeat: bool,
+    /// The peer is silent, or does not read.
+    pub give_up: Option<&'static str>,
+}
+
+#[derive(Debug)]
+pub struct Timers {
+    /// `None`: no heartbeats were agreed on.
+    interval: Option<Duration>,
+    next_send: Time,
+    next_receive: Time,
+    next_stall: Time,
+    /// Something came since the last receive check.
+    received: bool,
+    /// Receive checks in a row that saw nothing.
+    silent: u32,
+    /// Bytes written at the last send check.
+    written: u64,
+    /// Bytes written when the output was last seen to move, and when that was.
+    moved: (u64, Time),
+}
+
+impl Timers {
+    pub fn new(heartbeat_seconds: u16, now: Time) -> Self {
+        let interval =
+            (heartbeat_seconds > 0).then(|| Duration::from_secs(u64::from(heartbeat_seconds)));
+        let after = |wait: Option<Duration>| wait.map_or(Time::NEVER, |wait| now + wait);
+        Self {
+            interval,
+            next_send: after(interval.map(|interval| interval / 2)),
+            next_receive: after(interval),
+            next_stall: now + STALL_CHECK,
+            received: false,
+            silent: 0,
+            written: 0,
+            moved: (0, now),
+        }
+    }
+
+    /// Any byte counts, not only heartbeats.
+    pub fn received(&mut self) {
+        self.received = true;
+    }
+
+    /// When [`tick`](Self::tick) has something to do, with so many bytes waiting for the socket.
+    pub fn deadline(&self, waiting: usize) -> Time {
+        let stall = if waiting > 0 {
+            self.next_stall
+        } else {
+            Time::NEVER
+        };
+        self.next_send.min(self.next_receive).min(stall)
+    }
+
+    /// `written`: bytes the socket took so far; `waiting`: bytes it has not taken; `reading`: whether
+    /// we read at all. A peer we do not listen to cannot be blamed for silence.
+    pub fn tick(&mut self, written: u64, waiting: usize, reading: bool, now: Time) -> Due {
+        let mut due = Due::default();
+        if now >= self.next_stall {
+            self.next_stall = now + STALL_CHECK;
+            if waiting == 0 || written != self.moved.0 {
+                self.moved = (written, now);
+            } else if now.since(self.moved.1) >= WRITE_STALL_MAX {
+                due.give_up = Some("the client does not read");
+            }
+        }
+        let Some(interval) = self.interval else {
+            return due;
+        };
+        if now >= self.next_send {
+            self.next_send = now + interval / 2;
+            due.send_heartbeat = written == self.written && waiting == 0;
+            self.written = written;
+        }
+        if now >= self.next_receive {
+            self.next_receive = now + interval;
+            if std::mem::take(&mut self.received) || !reading {
+                self.silent = 0;
+            } else {
+                self.silent += 1;
+            }
+            if self.silent >= 2 {
+                due.give_up = Some("missed heartbeats from client");
+            }
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs the clock in steps of half a second and says when which thing happened.
+    fn run(heartbeat: u16, seconds: u64, mut at: impl FnMut(u64, &mut Timers)) -> Vec<(u64, Due)> {
+        let mut timers = Timers::new(heartbeat, Time(0));
+        let mut happened = Vec::new();
+        for millis in (500..=seconds * 1000).step_by(500) {
+            at(millis, &mut timers);
+            let due = timers.tick(0, 0, true, Time(millis));
+            if due != Due::default() {
+                happened.push((millis, due));
+            }
+        }
+        happened
+    }
+
+    #[test]
+    fn silence_is_punished_at_the_third_interval() {
+        // Probed on RabbitMQ: value 2, dropped at 6.0 s.
+        let happened = run(2, 7, |at, timers| {
+            if at == 1000 {
+                timers.received();
+            }
+        });
+        let gone = happened
+            .iter()
+            .find(|(_, due)| due.give_up.is_some())
+            .map(|(at, _)| *at);
+        assert_eq!(gone, Some(6000));
+    }
+
+    #[test]
+    fn heartbeats_go_out_every_half_interval_of_idleness() {
+        let happened = run(4, 9, |_, timers| timers.received());
+        let sent: Vec<u64> = happened
+            .iter()
+            .filter(|(_, due)| due.send_heartbeat)
+            .map(|(at, _)| *at)
+            .collect();
+        assert_eq!(sent, [2000, 4000, 6000, 8000]);
+        assert!(happened.iter().all(|(_, due)| due.give_up.is_none()));
+    }
+
+    #[test]
+    fn other_traffic_stands_in_for_a_heartbeat() {
+        let mut timers = Timers::new(4, Time(0));
+        assert!(!timers.tick(100, 0, true, Time(2000)).send_heartbeat);
+        assert!(timers.tick(100, 0, true, Time(4000)).send_heartbeat);
+    }
+
+    #[test]
+    fn zero_disables_heartbeats() {
+        assert!(run(0, 600, |_, _| {}).is_empty());
+    }
+
+    #[test]
+    fn a_client_that_never_reads_is_given_up() {
+        let mut timers = Timers::new(0, Time(0));
+        let mut gone = None;
+        for seconds in 1..120 {
+            if timers
+                .tick(7, 100, true, Time(seconds * 1000))
+                .give_up
+                .is_some()
+            {
+                gone = gone.or(Some(seconds));
+            }
+        }
+        assert_eq!(gone, Some(65));
+    }
+}
