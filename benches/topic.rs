@@ -21,11 +21,7 @@ fn exchange(kind: ExchangeKind, key: impl Fn(u32) -> String) -> Box<dyn Exchange
 }
 
 fn binding(key: &str, destination: u32) -> Binding<u32> {
-    Binding {
-        routing_key: RoutingKey::from(key),
-        arguments: FieldTable::default(),
-        destination,
-    }
+    Binding { routing_key: RoutingKey::from(key), arguments: FieldTable::default(), destination }
 }
 
 fn literal(number: u32) -> String {
@@ -47,81 +43,31 @@ fn mixed(number: u32) -> String {
 fn routes(criterion: &mut Criterion) {
     let literal_keys = exchange(ExchangeKind::Topic, literal);
     let mixed_keys = exchange(ExchangeKind::Topic, mixed);
-    let one_subtree = exchange(ExchangeKind::Topic, |number| {
-        format!("a.*.{}.#", number / 100)
-    });
+    let one_subtree = exchange(ExchangeKind::Topic, |number| format!("a.*.{}.#", number / 100));
     let direct = exchange(ExchangeKind::Direct, literal);
 
     let cases = [
         ("direct, hit", &direct, "region17.device5017.status", 1),
         ("direct, miss", &direct, "region17.device5018.status", 0),
-        (
-            "literal patterns, hit",
-            &literal_keys,
-            "region17.device5017.status",
-            1,
-        ),
+        ("literal patterns, hit", &literal_keys, "region17.device5017.status", 1),
         (
             "literal patterns, miss at the first word",
             &literal_keys,
             "elsewhere.device5017.status",
             0,
         ),
-        (
-            "literal patterns, miss at the last word",
-            &literal_keys,
-            "region17.device5017.alarm",
-            0,
-        ),
-        (
-            "mixed patterns, literal hit",
-            &mixed_keys,
-            "region0.device5000.status",
-            1,
-        ),
-        (
-            "mixed patterns, `*` hit",
-            &mixed_keys,
-            "region2.device5002.status",
-            1,
-        ),
-        (
-            "mixed patterns, `#` hit",
-            &mixed_keys,
-            "region3.device5003.x.y.z",
-            1,
-        ),
-        (
-            "mixed patterns, `#.word.#` hit",
-            &mixed_keys,
-            "p.q.device5004.status",
-            1,
-        ),
-        (
-            "mixed patterns, miss with known words",
-            &mixed_keys,
-            "region1.device5000.alarm",
-            0,
-        ),
-        (
-            "mixed patterns, miss with unknown words",
-            &mixed_keys,
-            "m.n.o.p.q.r.s.t",
-            0,
-        ),
-        (
-            "100 destinations behind one `#`",
-            &one_subtree,
-            "a.b.42.c",
-            100,
-        ),
+        ("literal patterns, miss at the last word", &literal_keys, "region17.device5017.alarm", 0),
+        ("mixed patterns, literal hit", &mixed_keys, "region0.device5000.status", 1),
+        ("mixed patterns, `*` hit", &mixed_keys, "region2.device5002.status", 1),
+        ("mixed patterns, `#` hit", &mixed_keys, "region3.device5003.x.y.z", 1),
+        ("mixed patterns, `#.word.#` hit", &mixed_keys, "p.q.device5004.status", 1),
+        ("mixed patterns, miss with known words", &mixed_keys, "region1.device5000.alarm", 0),
+        ("mixed patterns, miss with unknown words", &mixed_keys, "m.n.o.p.q.r.s.t", 0),
+        ("100 destinations behind one `#`", &one_subtree, "a.b.42.c", 100),
     ];
     let mut group = criterion.benchmark_group("topic");
     for (name, exchange, key, expected) in cases {
-        let message = RoutingView {
-            routing_key: key.as_bytes(),
-            headers: None,
-        };
+        let message = RoutingView { routing_key: key.as_bytes(), headers: None };
         let route = || {
             let mut found = 0;
             exchange.route(black_box(&message), &mut |destination| {
@@ -141,10 +87,7 @@ fn routes(criterion: &mut Criterion) {
         group.bench_function(format!("{name}, 10 000 keys in turn"), |bencher| {
             bencher.iter(|| {
                 let routing_key = keys.next().map_or(&[][..], |key| key.as_bytes());
-                let message = RoutingView {
-                    routing_key,
-                    headers: None,
-                };
+                let message = RoutingView { routing_key, headers: None };
                 exchange.route(&message, &mut |destination| {
                     black_box(destination);
                 });

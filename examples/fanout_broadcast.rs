@@ -49,19 +49,14 @@ async fn main() -> Result<()> {
             let delivery = timeout(Duration::from_secs(10), inbox.next())
                 .await?
                 .ok_or("the consumer was cancelled")??;
-            println!(
-                "subscriber {number} heard: {}",
-                String::from_utf8_lossy(&delivery.data)
-            );
+            println!("subscriber {number} heard: {}", String::from_utf8_lossy(&delivery.data));
             if delivery.data != news.as_bytes() {
                 return Err("that is not what was said".into());
             }
         }
     }
 
-    channel
-        .exchange_delete(EXCHANGE.into(), ExchangeDeleteOptions::default())
-        .await?;
+    channel.exchange_delete(EXCHANGE.into(), ExchangeDeleteOptions::default()).await?;
     connection.close(200, "done".into()).await?;
     println!("all {SUBSCRIBERS} subscribers heard everything");
     Ok(())
@@ -70,13 +65,8 @@ async fn main() -> Result<()> {
 /// Bind a queue of one's own to the exchange and consume from it.
 async fn subscribe(connection: &Connection) -> Result<Consumer> {
     let channel = connection.create_channel().await?;
-    let own = QueueDeclareOptions {
-        exclusive: true,
-        ..QueueDeclareOptions::default()
-    };
-    let queue = channel
-        .queue_declare("".into(), own, FieldTable::default())
-        .await?;
+    let own = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+    let queue = channel.queue_declare("".into(), own, FieldTable::default()).await?;
     channel
         .queue_bind(
             queue.name().clone(),
@@ -86,16 +76,8 @@ async fn subscribe(connection: &Connection) -> Result<Consumer> {
             FieldTable::default(),
         )
         .await?;
-    let no_ack = BasicConsumeOptions {
-        no_ack: true,
-        ..BasicConsumeOptions::default()
-    };
+    let no_ack = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
     Ok(channel
-        .basic_consume(
-            queue.name().clone(),
-            "".into(),
-            no_ack,
-            FieldTable::default(),
-        )
+        .basic_consume(queue.name().clone(), "".into(), no_ack, FieldTable::default())
         .await?)
 }

@@ -23,27 +23,16 @@ async fn main() -> Result<()> {
     let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     channel
-        .queue_declare(
-            QUEUE.into(),
-            QueueDeclareOptions::durable(),
-            FieldTable::default(),
-        )
+        .queue_declare(QUEUE.into(), QueueDeclareOptions::durable(), FieldTable::default())
         .await?;
-    channel
-        .queue_purge(QUEUE.into(), QueuePurgeOptions::default())
-        .await?;
-    channel
-        .confirm_select(ConfirmSelectOptions::default())
-        .await?;
+    channel.queue_purge(QUEUE.into(), QueuePurgeOptions::default()).await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
 
     let start = Instant::now();
     for _ in 0..ONE_BY_ONE {
         accepted(publish(&channel, QUEUE).await?.await?)?;
     }
-    println!(
-        "{ONE_BY_ONE} messages confirmed one by one in {:?}",
-        start.elapsed()
-    );
+    println!("{ONE_BY_ONE} messages confirmed one by one in {:?}", start.elapsed());
 
     let start = Instant::now();
     let mut confirms = Vec::new();
@@ -53,10 +42,7 @@ async fn main() -> Result<()> {
     for confirmation in try_join_all(confirms).await? {
         accepted(confirmation)?;
     }
-    println!(
-        "{BATCH} messages confirmed in one batch in {:?}",
-        start.elapsed()
-    );
+    println!("{BATCH} messages confirmed in one batch in {:?}", start.elapsed());
 
     match publish(&channel, "example.no_such_queue").await?.await? {
         Confirmation::Ack(Some(returned)) => {
@@ -66,9 +52,7 @@ async fn main() -> Result<()> {
     }
 
     // The count of a passive declare may lag behind, the count of a delete does not.
-    let count = channel
-        .queue_delete(QUEUE.into(), QueueDeleteOptions::default())
-        .await?;
+    let count = channel.queue_delete(QUEUE.into(), QueueDeleteOptions::default()).await?;
     connection.close(200, "done".into()).await?;
     if count != ONE_BY_ONE + BATCH {
         return Err(format!("the queue held {count} messages").into());
@@ -77,14 +61,9 @@ async fn main() -> Result<()> {
 }
 
 async fn publish(channel: &Channel, queue: &str) -> lapin::Result<PublisherConfirm> {
-    let mandatory = BasicPublishOptions {
-        mandatory: true,
-        ..BasicPublishOptions::default()
-    };
+    let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let persistent = BasicProperties::default().with_delivery_mode(2);
-    channel
-        .basic_publish("".into(), queue.into(), mandatory, b"precious", persistent)
-        .await
+    channel.basic_publish("".into(), queue.into(), mandatory, b"precious", persistent).await
 }
 
 fn accepted(confirmation: Confirmation) -> Result<()> {

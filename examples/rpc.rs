@@ -25,14 +25,10 @@ async fn main() -> Result<()> {
 
     let client = Connection::connect(&url, ConnectionProperties::default()).await?;
     let channel = client.create_channel().await?;
-    let no_ack = BasicConsumeOptions {
-        no_ack: true,
-        ..BasicConsumeOptions::default()
-    };
+    let no_ack = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
     // On the channel that publishes the requests, and before the first of them.
-    let mut replies = channel
-        .basic_consume(REPLY_TO.into(), "".into(), no_ack, FieldTable::default())
-        .await?;
+    let mut replies =
+        channel.basic_consume(REPLY_TO.into(), "".into(), no_ack, FieldTable::default()).await?;
 
     let questions = BTreeMap::from([("a", 10), ("b", 20), ("c", 90)]);
     for (id, number) in &questions {
@@ -45,14 +41,8 @@ async fn main() -> Result<()> {
         let reply = timeout(Duration::from_secs(10), replies.next())
             .await?
             .ok_or("the reply consumer was cancelled")??;
-        let id = reply
-            .properties
-            .correlation_id()
-            .as_ref()
-            .ok_or("a reply to nothing")?;
-        let number = *questions
-            .get(id.as_str())
-            .ok_or("a reply to something else")?;
+        let id = reply.properties.correlation_id().as_ref().ok_or("a reply to nothing")?;
+        let number = *questions.get(id.as_str()).ok_or("a reply to something else")?;
         let answer = String::from_utf8_lossy(&reply.data).into_owned();
         println!("fibonacci({number}) = {answer}");
         if answer != fibonacci(number).to_string() {
@@ -66,13 +56,8 @@ async fn main() -> Result<()> {
 
 /// Start answering, and tell the queue to ask on.
 async fn serve(channel: Channel) -> Result<ShortString> {
-    let temporary = QueueDeclareOptions {
-        auto_delete: true,
-        ..QueueDeclareOptions::default()
-    };
-    let queue = channel
-        .queue_declare("".into(), temporary, FieldTable::default())
-        .await?;
+    let temporary = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::default() };
+    let queue = channel.queue_declare("".into(), temporary, FieldTable::default()).await?;
     let name = queue.name().clone();
     let mut requests = channel
         .basic_consume(
@@ -85,20 +70,13 @@ async fn serve(channel: Channel) -> Result<ShortString> {
     tokio::spawn(async move {
         while let Some(Ok(request)) = requests.next().await {
             let number: u32 = String::from_utf8_lossy(&request.data).parse()?;
-            let (Some(reply_to), Some(id)) = (
-                request.properties.reply_to(),
-                request.properties.correlation_id(),
-            ) else {
+            let (Some(reply_to), Some(id)) =
+                (request.properties.reply_to(), request.properties.correlation_id())
+            else {
                 return Err("a request without an address".into());
             };
             let properties = BasicProperties::default().with_correlation_id(id.clone());
-            publish(
-                &channel,
-                reply_to.clone(),
-                fibonacci(number).to_string(),
-                properties,
-            )
-            .await?;
+            publish(&channel, reply_to.clone(), fibonacci(number).to_string(), properties).await?;
             request.ack(BasicAckOptions::default()).await?;
         }
         Result::Ok(())
@@ -113,9 +91,7 @@ async fn publish(
     properties: BasicProperties,
 ) -> Result<()> {
     let options = BasicPublishOptions::default();
-    channel
-        .basic_publish("".into(), queue, options, body.as_bytes(), properties)
-        .await?;
+    channel.basic_publish("".into(), queue, options, body.as_bytes(), properties).await?;
     Ok(())
 }
 

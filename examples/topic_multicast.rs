@@ -10,25 +10,14 @@ use lapin::{
 
 const EXCHANGE: &str = "example.topic_multicast";
 
-const KEYS: [&str; 5] = [
-    "eu.orders.created",
-    "eu.orders.paid",
-    "us.orders.created",
-    "us.users.created",
-    "eu.alarm",
-];
+const KEYS: [&str; 5] =
+    ["eu.orders.created", "eu.orders.paid", "us.orders.created", "us.users.created", "eu.alarm"];
 
 /// Each pattern, and the keys it should hear.
 const PATTERNS: [(&str, &[&str]); 4] = [
     ("eu.#", &["eu.orders.created", "eu.orders.paid", "eu.alarm"]),
-    (
-        "*.orders.*",
-        &["eu.orders.created", "eu.orders.paid", "us.orders.created"],
-    ),
-    (
-        "#.created",
-        &["eu.orders.created", "us.orders.created", "us.users.created"],
-    ),
+    ("*.orders.*", &["eu.orders.created", "eu.orders.paid", "us.orders.created"]),
+    ("#.created", &["eu.orders.created", "us.orders.created", "us.users.created"]),
     ("*.alarm", &["eu.alarm"]),
 ];
 
@@ -71,21 +60,14 @@ async fn main() -> Result<()> {
             return Err(format!("{pattern} should have heard {expected:?}").into());
         }
     }
-    channel
-        .exchange_delete(EXCHANGE.into(), ExchangeDeleteOptions::default())
-        .await?;
+    channel.exchange_delete(EXCHANGE.into(), ExchangeDeleteOptions::default()).await?;
     connection.close(200, "done".into()).await?;
     Ok(())
 }
 
 async fn subscribe(channel: &Channel, pattern: &str) -> Result<ShortString> {
-    let own = QueueDeclareOptions {
-        exclusive: true,
-        ..QueueDeclareOptions::default()
-    };
-    let queue = channel
-        .queue_declare("".into(), own, FieldTable::default())
-        .await?;
+    let own = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+    let queue = channel.queue_declare("".into(), own, FieldTable::default()).await?;
     channel
         .queue_bind(
             queue.name().clone(),
@@ -101,9 +83,8 @@ async fn subscribe(channel: &Channel, pattern: &str) -> Result<ShortString> {
 /// The routing keys of all messages in the queue.
 async fn drain(channel: &Channel, queue: ShortString) -> Result<Vec<String>> {
     let mut keys = Vec::new();
-    while let Some(message) = channel
-        .basic_get(queue.clone(), BasicGetOptions { no_ack: true })
-        .await?
+    while let Some(message) =
+        channel.basic_get(queue.clone(), BasicGetOptions { no_ack: true }).await?
     {
         keys.push(message.routing_key.to_string());
     }

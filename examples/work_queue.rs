@@ -23,15 +23,9 @@ async fn main() -> Result<()> {
     let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     channel
-        .queue_declare(
-            QUEUE.into(),
-            QueueDeclareOptions::durable(),
-            FieldTable::default(),
-        )
+        .queue_declare(QUEUE.into(), QueueDeclareOptions::durable(), FieldTable::default())
         .await?;
-    channel
-        .queue_purge(QUEUE.into(), QueuePurgeOptions::default())
-        .await?;
+    channel.queue_purge(QUEUE.into(), QueuePurgeOptions::default()).await?;
 
     let (done, mut reports) = mpsc::unbounded_channel();
     for number in 1..=WORKERS {
@@ -68,9 +62,7 @@ async fn main() -> Result<()> {
             return Err("a task was done twice".into());
         }
     }
-    channel
-        .queue_delete(QUEUE.into(), QueueDeleteOptions::default())
-        .await?;
+    channel.queue_delete(QUEUE.into(), QueueDeleteOptions::default()).await?;
     connection.close(200, "done".into()).await?;
 
     println!("{TASKS} tasks done, shared as {share:?}");

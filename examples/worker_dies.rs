@@ -23,15 +23,9 @@ async fn main() -> Result<()> {
     let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
     channel
-        .queue_declare(
-            QUEUE.into(),
-            QueueDeclareOptions::durable(),
-            FieldTable::default(),
-        )
+        .queue_declare(QUEUE.into(), QueueDeclareOptions::durable(), FieldTable::default())
         .await?;
-    channel
-        .queue_purge(QUEUE.into(), QueuePurgeOptions::default())
-        .await?;
+    channel.queue_purge(QUEUE.into(), QueuePurgeOptions::default()).await?;
     channel
         .basic_publish(
             "".into(),
@@ -42,10 +36,7 @@ async fn main() -> Result<()> {
         )
         .await?;
 
-    let doomed = runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
+    let doomed = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let (taken, is_taken) = oneshot::channel();
     doomed.spawn(async move { taken.send(take_and_hold(&url).await) });
     let held = timeout(Duration::from_secs(10), is_taken).await???;
@@ -57,14 +48,9 @@ async fn main() -> Result<()> {
 
     let task = next(&mut survivor).await?;
     let name = String::from_utf8_lossy(&task.data).into_owned();
-    println!(
-        "second worker took '{name}', redelivered={}",
-        task.redelivered
-    );
+    println!("second worker took '{name}', redelivered={}", task.redelivered);
     task.ack(BasicAckOptions::default()).await?;
-    channel
-        .queue_delete(QUEUE.into(), QueueDeleteOptions::default())
-        .await?;
+    channel.queue_delete(QUEUE.into(), QueueDeleteOptions::default()).await?;
     connection.close(200, "done".into()).await?;
     if name != held || !task.redelivered {
         return Err("the task should have been redelivered".into());

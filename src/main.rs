@@ -52,9 +52,7 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
 
 fn start_log(settings: &Settings) {
     let filter = EnvFilter::new(&settings.log_level);
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match settings.log_format {
         LogFormat::Text => log.with_ansi(false).init(),
         LogFormat::Json => log.json().init(),
@@ -72,24 +70,14 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
         _ => None,
     };
     let services = services(settings);
-    let server = Server::start(
-        services,
-        Clock::start(),
-        &settings.amqp,
-        &settings.amqps,
-        acceptor,
-    )
-    .await?;
+    let server =
+        Server::start(services, Clock::start(), &settings.amqp, &settings.amqps, acceptor).await?;
     let addresses: Vec<String> = server
         .addresses
         .iter()
         .map(|(address, tls)| format!("{} {address}", if *tls { "amqps" } else { "amqp" }))
         .collect();
-    eprintln!(
-        "leveret {} ready: {}",
-        env!("CARGO_PKG_VERSION"),
-        addresses.join(", ")
-    );
+    eprintln!("leveret {} ready: {}", env!("CARGO_PKG_VERSION"), addresses.join(", "));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -106,11 +94,7 @@ fn services(settings: &Settings) -> Arc<Services> {
         connections_max: settings.connections_max,
         outbox_bytes_high: settings.outbox_bytes_high,
     };
-    let broker = Broker::new(
-        limits,
-        Arc::new(MemoryDefinitions),
-        Arc::new(MemoryMessages),
-    );
+    let broker = Broker::new(limits, Arc::new(MemoryDefinitions), Arc::new(MemoryMessages));
     broker.create_vhost(&settings.default_vhost);
     let authenticator = Authenticator::new(settings.loopback_users.clone());
     authenticator.add_default_user(
@@ -124,9 +108,5 @@ fn services(settings: &Settings) -> Arc<Services> {
         heartbeat_seconds: settings.heartbeat_seconds,
         handshake_timeout: Duration::from_secs(u64::from(settings.handshake_timeout_seconds)),
     };
-    Arc::new(Services {
-        broker,
-        authenticator: Arc::new(authenticator),
-        offer,
-    })
+    Arc::new(Services { broker, authenticator: Arc::new(authenticator), offer })
 }

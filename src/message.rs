@@ -72,10 +72,7 @@ impl Message {
         scratch.extend_from_slice(address);
         scratch.extend_from_slice(header);
         scratch.extend_from_slice(body);
-        Self(ThinArc::from_header_and_slice(
-            Self::head(address, header, traits, None),
-            scratch,
-        ))
+        Self(ThinArc::from_header_and_slice(Self::head(address, header, traits, None), scratch))
     }
 
     /// The same for a body that stays where it was read.
@@ -162,9 +159,7 @@ impl Message {
     /// Bytes that a queue holds for this message, body included.
     #[inline]
     pub fn weight(&self) -> usize {
-        let chunks = self
-            .chunks()
-            .map_or(0, |chunks| chunks.iter().map(Bytes::len).sum());
+        let chunks = self.chunks().map_or(0, |chunks| chunks.iter().map(Bytes::len).sum());
         self.0.slice.len() + chunks
     }
 
@@ -236,10 +231,7 @@ mod tests {
             &mut Vec::new(),
         );
         assert_eq!(message.address(), b"\x04logs\x03a.b");
-        assert_eq!(
-            (message.exchange(), message.routing_key()),
-            (&b"logs"[..], &b"a.b"[..])
-        );
+        assert_eq!((message.exchange(), message.routing_key()), (&b"logs"[..], &b"a.b"[..]));
         assert_eq!(message.header(), header(5));
         assert_eq!(message.properties(), [0x10, 0, 2]);
         assert_eq!(message.inline_body(), b"hello");
@@ -249,16 +241,9 @@ mod tests {
     #[test]
     fn large_bodies_are_shared_not_copied() {
         let body = Bytes::from(vec![7u8; 20_000]);
-        let message = Message::with_chunks(
-            b"\0\0",
-            &header(20_000),
-            vec![body.clone()],
-            Traits::default(),
-        );
-        assert_eq!(
-            message.chunks().map(|chunks| chunks[0].as_ptr()),
-            Some(body.as_ptr())
-        );
+        let message =
+            Message::with_chunks(b"\0\0", &header(20_000), vec![body.clone()], Traits::default());
+        assert_eq!(message.chunks().map(|chunks| chunks[0].as_ptr()), Some(body.as_ptr()));
         assert!(message.inline_body().is_empty());
         assert_eq!(message.body_size(), 20_000);
         assert_eq!(message.body(), body);

@@ -26,27 +26,11 @@ const ROOMS: [(&str, &[&str], Below); 13] = [
     ("exchange", &["names", "message", "protocol"], Below::No),
     ("delivery", &["names", "message"], Below::No),
     ("storage", &["names", "message", "protocol"], Below::No),
-    (
-        "queue",
-        &["names", "message", "protocol", "delivery", "storage"],
-        Below::No,
-    ),
+    ("queue", &["names", "message", "protocol", "delivery", "storage"], Below::No),
     ("auth", &["names", "protocol"], Below::No),
-    (
-        "broker",
-        &["exchange", "queue", "delivery", "storage"],
-        Below::Yes,
-    ),
-    (
-        "session",
-        &["protocol", "broker", "queue", "delivery", "auth"],
-        Below::Yes,
-    ),
-    (
-        "management",
-        &["broker", "queue", "auth", "config"],
-        Below::Yes,
-    ),
+    ("broker", &["exchange", "queue", "delivery", "storage"], Below::Yes),
+    ("session", &["protocol", "broker", "queue", "delivery", "auth"], Below::Yes),
+    ("management", &["broker", "queue", "auth", "config"], Below::Yes),
     ("server", &["session", "config"], Below::Yes),
     ("config", &["names"], Below::No),
 ];
@@ -73,10 +57,8 @@ fn rooms_import_only_what_the_table_allows() {
 
 /// Paths are relative to the package, with `/` between their parts.
 fn read_sources(root: &Path, directory: &Path, sources: &mut Vec<(String, String)>) {
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();
     for path in entries {
         if path.is_dir() {
@@ -90,10 +72,8 @@ fn read_sources(root: &Path, directory: &Path, sources: &mut Vec<(String, String
 }
 
 fn check(sources: &[(String, String)]) -> Vec<String> {
-    let files: Vec<_> = sources
-        .iter()
-        .map(|(path, source)| (path, Module::of(path), tokens(source)))
-        .collect();
+    let files: Vec<_> =
+        sources.iter().map(|(path, source)| (path, Module::of(path), tokens(source))).collect();
     let test_modules: Vec<Vec<String>> = files
         .iter()
         .flat_map(|(_, module, tokens)| {
@@ -183,10 +163,7 @@ fn allowed(room: &str) -> Option<BTreeSet<&'static str>> {
     let (_, imports, below) = ROOMS.iter().find(|(name, ..)| *name == room)?;
     let mut allowed: BTreeSet<_> = imports.iter().copied().collect();
     if *below == Below::Yes {
-        let further: Vec<_> = imports
-            .iter()
-            .filter_map(|room| self::allowed(room))
-            .collect();
+        let further: Vec<_> = imports.iter().filter_map(|room| self::allowed(room)).collect();
         allowed.extend(further.into_iter().flatten());
     }
     Some(allowed)
@@ -261,11 +238,7 @@ mod checker {
             expect("src/queue/mod.rs", source, &[]);
         }
         expect("src/main.rs", "use leveret::session; fn main() {}", &[]);
-        expect(
-            "src/lib.rs",
-            "pub mod session; pub use crate::session::X;",
-            &[],
-        );
+        expect("src/lib.rs", "pub mod session; pub use crate::session::X;", &[]);
     }
 
     #[test]
@@ -273,19 +246,12 @@ mod checker {
         let sources = [
             ("src/queue/ready.rs", "#[cfg(test)]\nmod tests;"),
             ("src/queue/ready/tests.rs", "use crate::session::Channel;"),
-            (
-                "src/queue/ready/tests/deep.rs",
-                "use crate::session::Channel;",
-            ),
+            ("src/queue/ready/tests/deep.rs", "use crate::session::Channel;"),
             ("src/queue/tests.rs", "use crate::session::Channel;"),
         ];
         let sources = sources.map(|(path, source)| (path.to_owned(), source.to_owned()));
         let expected = ["src/queue/tests.rs:1: queue may not import session"];
-        assert_eq!(
-            check(&sources),
-            expected,
-            "nobody declared the last one for tests"
-        );
+        assert_eq!(check(&sources), expected, "nobody declared the last one for tests");
     }
 
     #[test]
@@ -329,16 +295,8 @@ mod checker {
             let refused = "may not ask for the time: take `now` as an argument";
             let path = "src/session/mod.rs";
             expect(path, source, &[&format!("{path}:1: session {refused}")]);
-            expect(
-                "src/names.rs",
-                source,
-                &[&format!("src/names.rs:1: names {refused}")],
-            );
-            for path in [
-                "src/main.rs",
-                "src/server/accept.rs",
-                "src/storage/journal/mod.rs",
-            ] {
+            expect("src/names.rs", source, &[&format!("src/names.rs:1: names {refused}")]);
+            for path in ["src/main.rs", "src/server/accept.rs", "src/storage/journal/mod.rs"] {
                 expect(path, source, &[]);
             }
             expect(path, &format!("#[cfg(test)] mod tests {{ {source} }}"), &[]);
@@ -355,17 +313,9 @@ mod checker {
             "#[cfg(test)] mod tests { fn f() { ::std::thread::sleep(d); } }",
         ] {
             for path in ["src/main.rs", "src/server/mod.rs", "src/queue/mod.rs"] {
-                expect(
-                    path,
-                    source,
-                    &[&format!("{path}:1: thread::sleep stops everybody")],
-                );
+                expect(path, source, &[&format!("{path}:1: thread::sleep stops everybody")]);
             }
         }
-        expect(
-            "src/server/mod.rs",
-            "async fn f() { tokio::time::sleep(d).await }",
-            &[],
-        );
+        expect("src/server/mod.rs", "async fn f() { tokio::time::sleep(d).await }", &[]);
     }
 }

@@ -53,23 +53,15 @@ impl Mechanism {
         }
         .and_then(|(user, password)| {
             let user = std::str::from_utf8(user).map_err(|_| "the user's name is not UTF-8")?;
-            Ok(Credentials {
-                user: user.into(),
-                password: password.to_vec(),
-            })
+            Ok(Credentials { user: user.into(), password: password.to_vec() })
         })
-        .map_err(|problem| MalformedResponse {
-            mechanism: self,
-            problem,
-        })
+        .map_err(|problem| MalformedResponse { mechanism: self, problem })
     }
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -154,14 +146,8 @@ mod tests {
         for (entries, expected) in [
             (vec![&login, &password], "guest/carrot"),
             (vec![&password, &login], "guest/carrot"),
-            (
-                vec![&login, &entry("PASSWORD", b'x', b"\0"), &password],
-                "guest/\0",
-            ),
-            (
-                vec![&entry("extra", b'S', b""), &login, &password],
-                "guest/carrot",
-            ),
+            (vec![&login, &entry("PASSWORD", b'x', b"\0"), &password], "guest/\0"),
+            (vec![&entry("extra", b'S', b""), &login, &password], "guest/carrot"),
             (vec![], "LOGIN is not there, or not a string"),
             (vec![&login], "PASSWORD is not there, or not a string"),
             (vec![&password], "LOGIN is not there, or not a string"),
@@ -173,10 +159,7 @@ mod tests {
                 vec![&login, &b"\x08PASSWORDt\x01".to_vec()],
                 "PASSWORD is not there, or not a string",
             ),
-            (
-                vec![&entry("LOGIN", b'S', b"\xff"), &password],
-                "the user's name is not UTF-8",
-            ),
+            (vec![&entry("LOGIN", b'S', b"\xff"), &password], "the user's name is not UTF-8"),
         ] {
             let response: Vec<u8> = entries.into_iter().flatten().copied().collect();
             assert_eq!(read(Mechanism::AmqPlain, &response), expected);
@@ -185,20 +168,12 @@ mod tests {
 
     #[test]
     fn amqplain_cut_anywhere_is_malformed() {
-        let whole = [
-            entry("LOGIN", b'S', b"guest"),
-            entry("PASSWORD", b'S', b"guest"),
-        ]
-        .concat();
+        let whole = [entry("LOGIN", b'S', b"guest"), entry("PASSWORD", b'S', b"guest")].concat();
         for length in 0..whole.len() {
             let response = &whole[..length];
             assert!(Mechanism::AmqPlain.credentials(response).is_err());
         }
-        let counted = [
-            &u32::try_from(whole.len()).unwrap().to_be_bytes(),
-            &whole[..],
-        ]
-        .concat();
+        let counted = [&u32::try_from(whole.len()).unwrap().to_be_bytes(), &whole[..]].concat();
         assert!(Mechanism::AmqPlain.credentials(&counted).is_err());
     }
 
@@ -215,14 +190,8 @@ mod tests {
     #[test]
     fn debug_output_hides_the_password() {
         let credentials = Mechanism::Plain.credentials(b"\0guest\0carrot").unwrap();
-        assert_eq!(
-            format!("{credentials:?}"),
-            "Credentials { user: \"guest\", .. }"
-        );
+        assert_eq!(format!("{credentials:?}"), "Credentials { user: \"guest\", .. }");
         let malformed = Mechanism::Plain.credentials(b"carrot").unwrap_err();
-        assert_eq!(
-            malformed.to_string(),
-            "malformed PLAIN response: the first octet is not NUL"
-        );
+        assert_eq!(malformed.to_string(), "malformed PLAIN response: the first octet is not NUL");
     }
 }

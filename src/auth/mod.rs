@@ -56,10 +56,7 @@ pub enum Reason {
 
 impl Authenticator {
     pub fn new(loopback_users: Vec<UserName>) -> Self {
-        Self {
-            loopback_users,
-            ..Self::default()
-        }
+        Self { loopback_users, ..Self::default() }
     }
 
     /// Makes the user that an empty broker starts with: an administrator who may enter `vhost`.
@@ -98,10 +95,7 @@ impl Authenticator {
         password: &[u8],
         peer_is_loopback: bool,
     ) -> Result<Arc<User>, Refused> {
-        let refused = |reason| Refused {
-            user: name.clone(),
-            reason,
-        };
+        let refused = |reason| Refused { user: name.clone(), reason };
         let user = self.users.verify(name, password).map_err(refused)?;
         // Only after the password, so that a stranger cannot tell which names are loopback users.
         if !peer_is_loopback && self.loopback_users.contains(name) {
@@ -165,10 +159,7 @@ mod tests {
             let found =
                 authenticator.authenticate(Mechanism::Plain, response.as_bytes(), peer_is_loopback);
             let expected = expected.map(UserName::from).map_err(|reason| {
-                AuthenticationError::Refused(Refused {
-                    user: user.into(),
-                    reason,
-                })
+                AuthenticationError::Refused(Refused { user: user.into(), reason })
             });
             assert_eq!(found, expected, "{user} {password} {peer_is_loopback}");
         }
@@ -187,10 +178,7 @@ mod tests {
             login("guest", false).unwrap_err().to_string(),
             "user \"guest\" can only connect via localhost"
         );
-        assert_eq!(
-            login("a\nb", true).unwrap_err().to_string(),
-            "user \"a\\nb\" does not exist"
-        );
+        assert_eq!(login("a\nb", true).unwrap_err().to_string(), "user \"a\\nb\" does not exist");
     }
 
     #[test]

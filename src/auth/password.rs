@@ -89,11 +89,7 @@ impl fmt::Debug for PasswordHash {
 }
 
 fn hash(salt: [u8; SALT], password: &[u8]) -> [u8; DIGEST] {
-    Sha256::new()
-        .chain_update(salt)
-        .chain_update(password)
-        .finalize()
-        .into()
+    Sha256::new().chain_update(salt).chain_update(password).finalize().into()
 }
 
 #[cfg(test)]
@@ -102,16 +98,8 @@ mod tests {
 
     /// Hashes that a running RabbitMQ, or its documentation, accepts for these passwords.
     const VECTORS: [([u8; 4], &str, &str); 2] = [
-        (
-            [0xca, 0xfe, 0xba, 0xbe],
-            "s3cret",
-            "yv66viAwXmILx5IuJxRCL6nM4Awd8g7ZmI1fzfWxkReuzKjU",
-        ),
-        (
-            [0x90, 0x8d, 0xc6, 0x0a],
-            "test12",
-            "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR",
-        ),
+        ([0xca, 0xfe, 0xba, 0xbe], "s3cret", "yv66viAwXmILx5IuJxRCL6nM4Awd8g7ZmI1fzfWxkReuzKjU"),
+        ([0x90, 0x8d, 0xc6, 0x0a], "test12", "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"),
     ];
 
     #[test]

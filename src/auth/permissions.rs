@@ -22,9 +22,7 @@ impl Permissions {
     /// Says whether there was a grant.
     pub fn revoke(&self, user: &UserName, vhost: &VhostName) -> bool {
         let mut grants = self.grants.write();
-        grants
-            .get_mut(user)
-            .is_some_and(|vhosts| vhosts.remove(vhost))
+        grants.get_mut(user).is_some_and(|vhosts| vhosts.remove(vhost))
     }
 
     /// For a virtual host that is deleted: one made later under its name starts closed.
@@ -40,9 +38,7 @@ impl Permissions {
 
     pub fn may_access_vhost(&self, user: &UserName, vhost: &VhostName) -> bool {
         let grants = self.grants.read();
-        grants
-            .get(user)
-            .is_some_and(|vhosts| vhosts.contains(vhost))
+        grants.get(user).is_some_and(|vhosts| vhosts.contains(vhost))
     }
 }
 

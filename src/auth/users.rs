@@ -110,11 +110,7 @@ mod tests {
     use super::*;
 
     fn user(name: &str, password: PasswordHash) -> User {
-        User {
-            name: name.into(),
-            password,
-            tags: Vec::new(),
-        }
+        User { name: name.into(), password, tags: Vec::new() }
     }
 
     #[test]
@@ -150,14 +146,9 @@ mod tests {
 
     #[test]
     fn tags_keep_their_spelling() {
-        for text in [
-            "administrator",
-            "monitoring",
-            "policymaker",
-            "management",
-            "impersonator",
-            "on-call",
-        ] {
+        for text in
+            ["administrator", "monitoring", "policymaker", "management", "impersonator", "on-call"]
+        {
             assert_eq!(Tag::from(text).to_string(), text);
         }
         assert_eq!(Tag::from("administrator"), Tag::Administrator);

@@ -143,10 +143,7 @@ impl Publisher {
         self.fresh = way.queues;
         self.replies.clear();
         if exchange.is_empty() {
-            let tokens = keys
-                .iter()
-                .filter_map(|key| token_of(key))
-                .map(str::to_owned);
+            let tokens = keys.iter().filter_map(|key| token_of(key)).map(str::to_owned);
             self.replies.extend(tokens);
         }
         if way.cacheable && extras.is_none() && self.replies.is_empty() {
@@ -163,10 +160,9 @@ impl Publisher {
     #[inline]
     pub fn arrives(&mut self, way: Way) -> bool {
         match way.0 {
-            Found::Cached(route) => self
-                .cache
-                .route_mut(route)
-                .is_some_and(|route| !route.queues.is_empty()),
+            Found::Cached(route) => {
+                self.cache.route_mut(route).is_some_and(|route| !route.queues.is_empty())
+            }
             Found::Fresh => !self.fresh.is_empty() || !self.replies.is_empty(),
         }
     }
@@ -175,14 +171,8 @@ impl Publisher {
     pub fn destinations(&mut self, way: Way) -> Destinations {
         match way.0 {
             Found::Cached(route) => {
-                let queues = self
-                    .cache
-                    .route_mut(route)
-                    .map(|route| route.queues.to_vec());
-                Destinations {
-                    queues: queues.unwrap_or_default(),
-                    replies: Vec::new(),
-                }
+                let queues = self.cache.route_mut(route).map(|route| route.queues.to_vec());
+                Destinations { queues: queues.unwrap_or_default(), replies: Vec::new() }
             }
             Found::Fresh => Destinations {
                 queues: self.fresh.clone(),
@@ -221,10 +211,7 @@ impl Publisher {
         };
         for group in others {
             if let Some(group) = self.groups.get_mut(*group as usize) {
-                group.incoming.push(Incoming {
-                    message: message.clone(),
-                    token,
-                });
+                group.incoming.push(Incoming { message: message.clone(), token });
             }
         }
         if let Some(group) = self.groups.get_mut(*last as usize) {
@@ -259,10 +246,7 @@ impl Publisher {
         for queue in &destinations.queues {
             let group = group_for(&mut self.groups, &mut self.spare, queue);
             if let Some(group) = self.groups.get_mut(group) {
-                group.incoming.push(Incoming {
-                    message: message.clone(),
-                    token,
-                });
+                group.incoming.push(Incoming { message: message.clone(), token });
             }
         }
         for reply in &destinations.replies {
@@ -306,9 +290,7 @@ impl Publisher {
                     flushed.log = flushed.log.max(Some(log));
                 }
             }
-            group
-                .queue
-                .publish(&mut group.incoming, now, &mut self.rejected, effects);
+            group.queue.publish(&mut group.incoming, now, &mut self.rejected, effects);
             if self.spare.len() < SPARE_LISTS {
                 self.spare.push(group.incoming);
             }
@@ -332,16 +314,10 @@ impl Publisher {
 
 /// The group of a queue in the current batch, made if need be.
 fn group_for(groups: &mut Vec<Group>, spare: &mut Vec<Vec<Incoming>>, queue: &Arc<Queue>) -> usize {
-    if let Some(index) = groups
-        .iter()
-        .position(|group| Arc::ptr_eq(&group.queue, queue))
-    {
+    if let Some(index) = groups.iter().position(|group| Arc::ptr_eq(&group.queue, queue)) {
         return index;
     }
     let incoming = spare.pop().unwrap_or_default();
-    groups.push(Group {
-        queue: Arc::clone(queue),
-        incoming,
-    });
+    groups.push(Group { queue: Arc::clone(queue), incoming });
     groups.len() - 1
 }

@@ -50,12 +50,8 @@ pub(super) fn random_token() -> String {
 
 /// The token in a routing key that has the form of a reply name; `None` for anything else.
 pub(super) fn token_of(routing_key: &[u8]) -> Option<&str> {
-    let token = routing_key
-        .strip_prefix(REPLY_TO.as_bytes())?
-        .strip_prefix(b".")?;
+    let token = routing_key.strip_prefix(REPLY_TO.as_bytes())?.strip_prefix(b".")?;
     let token = std::str::from_utf8(token).ok()?;
-    let well_formed = URL_SAFE_NO_PAD
-        .decode(token)
-        .is_ok_and(|bytes| bytes.len() == 16);
+    let well_formed = URL_SAFE_NO_PAD.decode(token).is_ok_and(|bytes| bytes.len() == 16);
     well_formed.then_some(token)
 }

@@ -41,11 +41,7 @@ impl RouteCache {
             self.generation = generation;
             return None;
         }
-        if self
-            .routes
-            .get(self.last)
-            .is_some_and(|route| *route.address == *address)
-        {
+        if self.routes.get(self.last).is_some_and(|route| *route.address == *address) {
             return Some(self.last);
         }
         self.last = *self.by_address.get(address)?;
@@ -69,12 +65,7 @@ impl RouteCache {
         self.last = self.routes.len();
         self.by_address.insert(address.clone(), self.last);
         let queues = queues.iter().cloned().collect();
-        self.routes.push(Route {
-            address,
-            queues,
-            groups: SmallVec::new(),
-            epoch: 0,
-        });
+        self.routes.push(Route { address, queues, groups: SmallVec::new(), epoch: 0 });
         Some(self.last)
     }
 

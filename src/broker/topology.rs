@@ -139,16 +139,9 @@ impl Topology {
     }
 
     pub(super) fn exchange(&self, name: &str) -> Result<&ExchangeDeclaration, AmqpError> {
-        let missing = || {
-            AmqpError::new(
-                ReplyCode::NotFound,
-                format!("no {}", self.exchange_text(name)),
-            )
-        };
-        self.exchanges
-            .get(name)
-            .map(|exchange| &exchange.declaration)
-            .ok_or_else(missing)
+        let missing =
+            || AmqpError::new(ReplyCode::NotFound, format!("no {}", self.exchange_text(name)));
+        self.exchanges.get(name).map(|exchange| &exchange.declaration).ok_or_else(missing)
     }
 
     pub(super) fn queue(&self, name: &str) -> Result<Arc<Queue>, AmqpError> {
@@ -176,21 +169,9 @@ impl Topology {
         };
         let pairs = [
             ("type", received.kind.to_string(), current.kind.to_string()),
-            (
-                "durable",
-                received.durable.to_string(),
-                current.durable.to_string(),
-            ),
-            (
-                "auto_delete",
-                received.auto_delete.to_string(),
-                current.auto_delete.to_string(),
-            ),
-            (
-                "internal",
-                received.internal.to_string(),
-                current.internal.to_string(),
-            ),
+            ("durable", received.durable.to_string(), current.durable.to_string()),
+            ("auto_delete", received.auto_delete.to_string(), current.auto_delete.to_string()),
+            ("internal", received.internal.to_string(), current.internal.to_string()),
         ];
         let resource = self.exchange_text(name.as_str());
         for (field, received, current) in pairs {
@@ -214,12 +195,7 @@ impl Topology {
     pub(super) fn add_exchange(&mut self, name: ExchangeName, declaration: ExchangeDeclaration) {
         let alternate = alternate_of(&declaration.arguments, "").ok().flatten();
         let router = declaration.kind.router();
-        let exchange = Exchange {
-            declaration,
-            alternate,
-            router,
-            bindings: HashMap::new(),
-        };
+        let exchange = Exchange { declaration, alternate, router, bindings: HashMap::new() };
         self.exchanges.insert(name, exchange);
     }
 
@@ -233,10 +209,7 @@ impl Topology {
         name: &str,
         if_unused: bool,
     ) -> Result<Removed, AmqpError> {
-        let in_use = self
-            .exchanges
-            .get(name)
-            .is_some_and(|exchange| !exchange.bindings.is_empty());
+        let in_use = self.exchanges.get(name).is_some_and(|exchange| !exchange.bindings.is_empty());
         if if_unused && in_use {
             let text = format!("{} in use", self.exchange_text(name));
             return Err(AmqpError::new(ReplyCode::PreconditionFailed, text));
@@ -250,19 +223,13 @@ impl Topology {
     pub(super) fn remove_queue(&mut self, queue: &Arc<Queue>) -> Removed {
         let mut removed = Removed::new();
         let name = queue.name.as_str();
-        if !self
-            .queues
-            .get(name)
-            .is_some_and(|current| Arc::ptr_eq(current, queue))
-        {
+        if !self.queues.get(name).is_some_and(|current| Arc::ptr_eq(current, queue)) {
             return removed;
         }
         self.queues.remove(name);
         self.remove_incoming(&Destination::Queue(Arc::clone(queue)), &mut removed);
         if queue.declaration.durable && queue.declaration.owner.is_none() {
-            removed.push(Change::DeleteQueue {
-                name: queue.name.clone(),
-            });
+            removed.push(Change::DeleteQueue { name: queue.name.clone() });
         }
         removed
     }
@@ -325,19 +292,13 @@ impl Topology {
     ) -> Result<Option<BindingRecord>, AmqpError> {
         self.exchange(source)?;
         let destination = self.destination(end)?;
-        let binding = Binding {
-            routing_key,
-            arguments,
-            destination,
-        };
+        let binding = Binding { routing_key, arguments, destination };
         let source = ExchangeName::from(source);
         let key = BindingKey::new(&binding);
         let Some(exchange) = self.exchanges.get_mut(&source) else {
             return Ok(None);
         };
-        exchange
-            .router
-            .validate(&binding.routing_key, &binding.arguments)?;
+        exchange.router.validate(&binding.routing_key, &binding.arguments)?;
         if exchange.bindings.contains_key(&key) {
             return Ok(None);
         }
@@ -377,9 +338,9 @@ impl Topology {
             BindingEnd::Queue(name, connection) => {
                 let queue = self.queue(name.as_str())?;
                 match queue.declaration.owner {
-                    Some(owner) if owner != *connection => Err(super::vhost::locked(
-                        &resource_queue(name.as_str(), &self.vhost),
-                    )),
+                    Some(owner) if owner != *connection => {
+                        Err(super::vhost::locked(&resource_queue(name.as_str(), &self.vhost)))
+                    }
                     _ => Ok(Destination::Queue(queue)),
                 }
             }
@@ -422,10 +383,7 @@ impl Topology {
         headers: Option<&[u8]>,
     ) -> Result<Way, AmqpError> {
         self.exchange(exchange)?;
-        let mut way = Way {
-            queues: Vec::new(),
-            cacheable: true,
-        };
+        let mut way = Way { queues: Vec::new(), cacheable: true };
         let mut seen: AHashSet<*const Queue> = AHashSet::new();
         let mut visited: Vec<&str> = vec![exchange];
         let mut next = 0;
@@ -455,20 +413,12 @@ impl Topology {
             for key in keys {
                 if name.is_empty() {
                     // The default exchange is bound to every queue by its name.
-                    let queue = std::str::from_utf8(key)
-                        .ok()
-                        .and_then(|key| self.queues.get(key));
+                    let queue = std::str::from_utf8(key).ok().and_then(|key| self.queues.get(key));
                     if let Some(queue) = queue {
                         found(&Destination::Queue(Arc::clone(queue)));
                     }
                 } else {
-                    exchange.router.route(
-                        &RoutingView {
-                            routing_key: key,
-                            headers,
-                        },
-                        &mut found,
-                    );
+                    exchange.router.route(&RoutingView { routing_key: key, headers }, &mut found);
                 }
             }
             way.cacheable &= exchange.router.by_key_only();
@@ -494,10 +444,8 @@ fn alternate_of(arguments: &FieldTable, resource: &str) -> Result<Option<Exchang
         None => Ok(None),
         Some(value @ FieldValue::LongString(_)) => Ok(value.as_str().map(ExchangeName::from)),
         Some(other) => {
-            let text = format!(
-                "invalid type '{}' for arg '{name}' in {resource}",
-                other.type_name()
-            );
+            let text =
+                format!("invalid type '{}' for arg '{name}' in {resource}", other.type_name());
             Err(AmqpError::new(ReplyCode::PreconditionFailed, text))
         }
     }

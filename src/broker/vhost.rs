@@ -108,11 +108,7 @@ impl Vhost {
             }
             Ok::<bool, AmqpError>(!exists)
         })?;
-        Ok(if created && durable {
-            self.commit(record, notify)
-        } else {
-            Commit::Now
-        })
+        Ok(if created && durable { self.commit(record, notify) } else { Commit::Now })
     }
 
     /// `exchange.declare`, passive: CH 404 unless it exists.
@@ -179,10 +175,7 @@ impl Vhost {
             && !queue.is_deleted()
         {
             self.check_equivalent(&queue, connection, flags)?;
-            return Ok(DeclaredQueue {
-                queue,
-                commit: Commit::Now,
-            });
+            return Ok(DeclaredQueue { queue, commit: Commit::Now });
         }
         let queue = Queue::new(name.clone(), declaration()?);
         let other = self.change(|topology| {
@@ -198,10 +191,7 @@ impl Vhost {
         });
         if let Some(queue) = other {
             self.check_equivalent(&queue, connection, flags)?;
-            return Ok(DeclaredQueue {
-                queue,
-                commit: Commit::Now,
-            });
+            return Ok(DeclaredQueue { queue, commit: Commit::Now });
         }
         let stored = queue.declaration.durable && queue.declaration.owner.is_none();
         let record = || Change::PutQueue {
@@ -209,11 +199,7 @@ impl Vhost {
             auto_delete: queue.declaration.auto_delete,
             arguments: queue.declaration.arguments.clone(),
         };
-        let commit = if stored {
-            self.commit(record(), notify)
-        } else {
-            Commit::Now
-        };
+        let commit = if stored { self.commit(record(), notify) } else { Commit::Now };
         Ok(DeclaredQueue { queue, commit })
     }
 
@@ -230,11 +216,7 @@ impl Vhost {
         }
         let pairs = [
             ("durable", flags.durable, queue.declaration.durable),
-            (
-                "auto_delete",
-                flags.auto_delete,
-                queue.declaration.auto_delete,
-            ),
+            ("auto_delete", flags.auto_delete, queue.declaration.auto_delete),
         ];
         for (field, received, current) in pairs {
             if received != current {
@@ -277,16 +259,14 @@ impl Vhost {
         effects: &mut Effects,
         notify: Notify<'_>,
     ) -> Result<(usize, Commit), AmqpError> {
-        let dropped = queue
-            .delete(if_unused, if_empty, now, effects)
-            .map_err(|refused| {
-                let resource = resource_queue(queue.name.as_str(), &self.name);
-                let why = match refused {
-                    NotDeleted::NotEmpty => "not empty",
-                    NotDeleted::InUse => "in use",
-                };
-                AmqpError::new(ReplyCode::PreconditionFailed, format!("{resource} {why}"))
-            })?;
+        let dropped = queue.delete(if_unused, if_empty, now, effects).map_err(|refused| {
+            let resource = resource_queue(queue.name.as_str(), &self.name);
+            let why = match refused {
+                NotDeleted::NotEmpty => "not empty",
+                NotDeleted::InUse => "in use",
+            };
+            AmqpError::new(ReplyCode::PreconditionFailed, format!("{resource} {why}"))
+        })?;
         let removed = self.change(|topology| topology.remove_queue(queue));
         Ok((dropped, self.commit_removed(removed, notify)))
     }
@@ -296,9 +276,7 @@ impl Vhost {
         // Without conditions a delete is never refused, and a second one does nothing.
         let _ = queue.delete(false, false, now, effects);
         let removed = self.change(|topology| topology.remove_queue(queue));
-        removed
-            .into_iter()
-            .for_each(|change| self.commit_quietly(change));
+        removed.into_iter().for_each(|change| self.commit_quietly(change));
     }
 
     /// Several changes are one for the client: the store keeps their order, so the last one's commit
@@ -307,9 +285,7 @@ impl Vhost {
         let Some(last) = removed.pop() else {
             return Commit::Now;
         };
-        removed
-            .into_iter()
-            .for_each(|change| self.commit_quietly(change));
+        removed.into_iter().for_each(|change| self.commit_quietly(change));
         self.commit(last, notify)
     }
 
@@ -351,10 +327,7 @@ impl Vhost {
             return;
         }
         let bytes = queued.message.weight();
-        if outbox.deliver(
-            &mut vec![crate::delivery::Delivery { source, queued }],
-            bytes,
-        ) {
+        if outbox.deliver(&mut vec![crate::delivery::Delivery { source, queued }], bytes) {
             effects.wakes.touch(&outbox);
         }
     }
@@ -368,11 +341,7 @@ impl Vhost {
         let outbox = Arc::clone(outbox);
         Box::new(move |result| {
             let error = result.err().map(|error| error.to_string());
-            outbox.notify(Outgoing::Completed {
-                channel,
-                ticket,
-                error,
-            });
+            outbox.notify(Outgoing::Completed { channel, ticket, error });
             outbox.ring();
         })
     }

@@ -72,10 +72,7 @@ fn direct_or_file(
             // Editors and `echo` end the file with a line break that is not part of the secret.
             value: Value::Text(text.trim_end_matches(['\r', '\n']).to_owned()),
         })),
-        Err(cause) => Err(ConfigError::Unreadable {
-            path: PathBuf::from(path),
-            cause,
-        }),
+        Err(cause) => Err(ConfigError::Unreadable { path: PathBuf::from(path), cause }),
     }
 }
 

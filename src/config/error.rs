@@ -22,17 +22,9 @@ pub enum ConfigError {
     #[error("{origin}: {problem}")]
     Syntax { origin: Origin, problem: String },
     #[error("{origin}: unknown key {key:?}{}", suggestion(*nearest))]
-    UnknownKey {
-        origin: Origin,
-        key: String,
-        nearest: Option<&'static str>,
-    },
+    UnknownKey { origin: Origin, key: String, nearest: Option<&'static str> },
     #[error("{}: {problem}", place(origin, key))]
-    BadValue {
-        origin: Origin,
-        key: &'static str,
-        problem: String,
-    },
+    BadValue { origin: Origin, key: &'static str, problem: String },
     /// Settings that are each fine and do not fit together.
     #[error("{0}")]
     Conflict(String),

@@ -10,19 +10,14 @@ use super::settings::Settings;
 use super::source::{Assignment, Value};
 
 pub(super) fn read(path: &Path) -> Result<Vec<Assignment>, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable {
-        path: path.to_owned(),
-        cause,
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
     parse(path, &text)
 }
 
 /// The file's keys in the order they are written, so that the first mistake is reported first.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Assignment>, ConfigError> {
-    let origin = |offset: usize| Origin::File {
-        path: path.to_owned(),
-        line: line(text, offset),
-    };
+    let origin = |offset: usize| Origin::File { path: path.to_owned(), line: line(text, offset) };
 
     let table: BTreeMap<Spanned<String>, Spanned<toml::Value>> =
         toml::from_str(text).map_err(|error| ConfigError::Syntax {
@@ -35,23 +30,14 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Assignment>, ConfigEr
     let mut assignments = Vec::with_capacity(entries.len());
     for (key, value) in entries {
         let origin = origin(key.span().start);
-        match Settings::KEYS
-            .into_iter()
-            .find(|known| *known == key.as_ref())
-        {
-            Some(key) => assignments.push(Assignment {
-                origin,
-                key,
-                value: value.into_inner().into(),
-            }),
+        match Settings::KEYS.into_iter().find(|known| *known == key.as_ref()) {
+            Some(key) => {
+                assignments.push(Assignment { origin, key, value: value.into_inner().into() })
+            }
             None => {
                 let key = key.into_inner();
                 let nearest = nearest(&key);
-                return Err(ConfigError::UnknownKey {
-                    origin,
-                    key,
-                    nearest,
-                });
+                return Err(ConfigError::UnknownKey { origin, key, nearest });
             }
         }
     }
@@ -80,10 +66,8 @@ fn line(text: &str, offset: usize) -> usize {
 /// The key that was probably meant, if one is close enough to be worth saying.
 fn nearest(unknown: &str) -> Option<&'static str> {
     let unknown = unknown.to_lowercase().replace(['-', '.'], "_");
-    let (distance, key) = Settings::KEYS
-        .into_iter()
-        .map(|key| (distance(&unknown, key), key))
-        .min()?;
+    let (distance, key) =
+        Settings::KEYS.into_iter().map(|key| (distance(&unknown, key), key)).min()?;
     (distance <= unknown.len().max(3) / 3).then_some(key)
 }
 

@@ -95,11 +95,7 @@ impl From<Serve> for Flags {
             assignments: given
                 .into_iter()
                 .filter_map(|(flag, key, value)| {
-                    Some(Assignment {
-                        origin: Origin::Flag(flag),
-                        key,
-                        value: value?,
-                    })
+                    Some(Assignment { origin: Origin::Flag(flag), key, value: value? })
                 })
                 .collect(),
         }

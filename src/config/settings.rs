@@ -101,12 +101,11 @@ impl Settings {
 
     pub(super) fn apply(&mut self, assignments: Vec<Assignment>) -> Result<(), ConfigError> {
         for Assignment { origin, key, value } in assignments {
-            self.set(key, &value)
-                .map_err(|problem| ConfigError::BadValue {
-                    origin,
-                    key,
-                    problem,
-                })?;
+            self.set(key, &value).map_err(|problem| ConfigError::BadValue {
+                origin,
+                key,
+                problem,
+            })?;
         }
         Ok(())
     }
@@ -153,9 +152,7 @@ impl Settings {
     /// What no single key can tell.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         if self.amqp.is_empty() && self.amqps.is_empty() {
-            return Err(conflict(
-                "amqp and amqps are both empty: no client could connect",
-            ));
+            return Err(conflict("amqp and amqps are both empty: no client could connect"));
         }
         if !self.amqps.is_empty() {
             for (key, file) in [

@@ -100,10 +100,8 @@ impl Value {
             .iter()
             .find_map(|(name, factor)| Some((text.strip_suffix(name)?.trim_end(), *factor)))
             .unwrap_or((text, 1));
-        let number = digits(number)
-            .ok()
-            .and_then(|number| number.checked_mul(unit))
-            .ok_or_else(|| {
+        let number =
+            digits(number).ok().and_then(|number| number.checked_mul(unit)).ok_or_else(|| {
                 format!(
                     "{text:?} is not a number of bytes, such as 131072, \"128 KiB\" or \"1 MB\""
                 )
@@ -123,10 +121,9 @@ impl Value {
     pub(super) fn list<T>(&self, read: impl Fn(&Self) -> Read<T>) -> Read<Vec<T>> {
         match self {
             Self::Text(text) if text == NONE => Ok(Vec::new()),
-            Self::Text(text) => text
-                .split(',')
-                .map(|part| read(&Self::Text(part.trim().to_owned())))
-                .collect(),
+            Self::Text(text) => {
+                text.split(',').map(|part| read(&Self::Text(part.trim().to_owned()))).collect()
+            }
             Self::List(values) => match values.as_slice() {
                 [Self::Text(text)] if text == NONE => Ok(Vec::new()),
                 values => values.iter().map(read).collect(),
@@ -146,8 +143,7 @@ impl Value {
 }
 
 fn digits(text: &str) -> Read<i64> {
-    text.parse()
-        .map_err(|_| format!("{text:?} is not a whole number"))
+    text.parse().map_err(|_| format!("{text:?} is not a whole number"))
 }
 
 fn within<T>(number: i64, limits: RangeInclusive<T>) -> Read<T>
@@ -156,10 +152,6 @@ where
 {
     match T::try_from(number) {
         Ok(value) if limits.contains(&value) => Ok(value),
-        _ => Err(format!(
-            "{number} is outside {} to {}",
-            limits.start(),
-            limits.end()
-        )),
+        _ => Err(format!("{number} is outside {} to {}", limits.start(), limits.end())),
     }
 }

@@ -9,9 +9,7 @@ const DOCUMENT: &str = include_str!("../../docs/configuration.md");
 fn with(args: &[&str], variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
     let variables: HashMap<_, _> = variables.iter().copied().collect();
     let args = std::iter::once("leveret").chain(args.iter().copied());
-    load(args.map(OsString::from), |name| {
-        variables.get(name).map(|&value| value.to_owned())
-    })
+    load(args.map(OsString::from), |name| variables.get(name).map(|&value| value.to_owned()))
 }
 
 fn with_file(text: &str) -> Result<Settings, ConfigError> {
@@ -40,11 +38,7 @@ fn defaults_are_those_of_the_document() {
         keys += 1;
         if default != "none" {
             let line = format!("{} = {}", key.trim_matches('`'), default.trim_matches('`'));
-            assert_eq!(
-                with_file(&line).expect(&line),
-                Settings::default(),
-                "{line}"
-            );
+            assert_eq!(with_file(&line).expect(&line), Settings::default(), "{line}");
         }
     }
     assert_eq!(keys, Settings::KEYS.len());
@@ -95,11 +89,7 @@ fn example_of_the_document_sets_every_key() {
 fn later_source_wins() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("leveret.toml");
-    std::fs::write(
-        &path,
-        "data_dir = 'file'\nchannel_max = 10\nhttp = '[::1]:1'",
-    )
-    .unwrap();
+    std::fs::write(&path, "data_dir = 'file'\nchannel_max = 10\nhttp = '[::1]:1'").unwrap();
     let path = path.to_str().unwrap();
 
     let settings = with(
@@ -121,12 +111,7 @@ fn later_source_wins() {
 
 #[test]
 fn flags_work_with_and_without_the_command() {
-    let flags = [
-        "--amqp=127.0.0.1:0",
-        "--amqp=[::1]:0",
-        "--http=none",
-        "--log-format=json",
-    ];
+    let flags = ["--amqp=127.0.0.1:0", "--amqp=[::1]:0", "--http=none", "--log-format=json"];
     for command in [None, Some("serve")] {
         let args: Vec<_> = command.into_iter().chain(flags).collect();
         let settings = with(&args, &[]).unwrap();
@@ -189,15 +174,9 @@ fn secrets_are_read_from_files_without_their_last_line_break() {
         assert_eq!(settings.default_pass.as_str(), " s3cret");
     }
 
-    let both = [
-        ("LEVERET_DEFAULT_PASS", "x"),
-        ("LEVERET_DEFAULT_PASS_FILE", path),
-    ];
+    let both = [("LEVERET_DEFAULT_PASS", "x"), ("LEVERET_DEFAULT_PASS_FILE", path)];
     let error = with(&[], &both).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "LEVERET_DEFAULT_PASS and LEVERET_DEFAULT_PASS_FILE are both set: keep one"
-    );
+    assert_eq!(error, "LEVERET_DEFAULT_PASS and LEVERET_DEFAULT_PASS_FILE are both set: keep one");
     let error = with(&[], &[("RABBITMQ_DEFAULT_USER_FILE", "/no/such/file")]).unwrap_err();
     assert!(error.to_string().starts_with("cannot read /no/such/file: "));
 }
@@ -210,18 +189,9 @@ fn wrong_file_is_refused_with_line_and_remedy() {
             "leveret.toml:3: unknown key \"frame_mx\"; did you mean \"frame_max\"?",
         ),
         ("\n[mqtt]\nport = 1", "leveret.toml:2: unknown key \"mqtt\""),
-        (
-            "# é\nframe_max = 12",
-            "leveret.toml:2: frame_max: 12 is outside 4096 to 16777216",
-        ),
-        (
-            "channel_max = 0",
-            "leveret.toml:1: channel_max: 0 is outside 1 to 65535",
-        ),
-        (
-            "heartbeat_seconds = -1",
-            "leveret.toml:1: heartbeat_seconds: -1 is outside 0 to 65535",
-        ),
+        ("# é\nframe_max = 12", "leveret.toml:2: frame_max: 12 is outside 4096 to 16777216"),
+        ("channel_max = 0", "leveret.toml:1: channel_max: 0 is outside 1 to 65535"),
+        ("heartbeat_seconds = -1", "leveret.toml:1: heartbeat_seconds: -1 is outside 0 to 65535"),
         (
             "message_size_max = '513 MiB'",
             "leveret.toml:1: message_size_max: 537919488 is outside 1 to 536870912",
@@ -236,26 +206,14 @@ fn wrong_file_is_refused_with_line_and_remedy() {
             "leveret.toml:1: amqp: \"localhost:5672\" is not ADDR:PORT, such as 127.0.0.1:5672 or \
              [::]:5672",
         ),
-        (
-            "amqp = 5672",
-            "leveret.toml:1: amqp: expected a list, found a number",
-        ),
-        (
-            "[http]\nport = 1",
-            "leveret.toml:1: http: expected text, found a section",
-        ),
+        ("amqp = 5672", "leveret.toml:1: amqp: expected a list, found a number"),
+        ("[http]\nport = 1", "leveret.toml:1: http: expected text, found a section"),
         (
             "worker_threads = true",
             "leveret.toml:1: worker_threads: expected a whole number, found true or false",
         ),
-        (
-            "default_pass = ''",
-            "leveret.toml:1: default_pass: must not be empty",
-        ),
-        (
-            "log_format = 'xml'",
-            "leveret.toml:1: log_format: \"xml\" is not one of text, json",
-        ),
+        ("default_pass = ''", "leveret.toml:1: default_pass: must not be empty"),
+        ("log_format = 'xml'", "leveret.toml:1: log_format: \"xml\" is not one of text, json"),
         (
             "log_level = 'info,=='",
             "leveret.toml:1: log_level: \"info,==\" is neither a level (error, warn, info, debug, \
@@ -269,14 +227,7 @@ fn wrong_file_is_refused_with_line_and_remedy() {
 
 #[test]
 fn broken_toml_is_refused_in_one_line() {
-    for text in [
-        "channel_max = ",
-        "channel_max 5",
-        "= 5",
-        "amqp = [",
-        "\"\n\"",
-        "a = \"\\q\"",
-    ] {
+    for text in ["channel_max = ", "channel_max 5", "= 5", "amqp = [", "\"\n\"", "a = \"\\q\""] {
         let error = with_file(text).unwrap_err().to_string();
         assert!(error.starts_with("leveret.toml:"), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
@@ -289,19 +240,13 @@ fn name_longer_than_a_short_string_is_refused() {
     assert!(with(&[], &[("LEVERET_DEFAULT_USER", &name)]).is_ok());
     let name = "n".repeat(256);
     let error = with(&[], &[("LEVERET_DEFAULT_USER", &name)]).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "LEVERET_DEFAULT_USER: 256 bytes is too long, the most is 255"
-    );
+    assert_eq!(error.to_string(), "LEVERET_DEFAULT_USER: 256 bytes is too long, the most is 255");
 }
 
 #[test]
 fn settings_that_do_not_fit_together_are_refused() {
     for (text, expected) in [
-        (
-            "amqp = []",
-            "amqp and amqps are both empty: no client could connect",
-        ),
+        ("amqp = []", "amqp and amqps are both empty: no client could connect"),
         (
             "amqps = ['[::]:5671']\ntls_key_file = 'key'",
             "amqps needs tls_certificate_file, which is not set",
@@ -310,10 +255,7 @@ fn settings_that_do_not_fit_together_are_refused() {
             "amqps = ['[::]:5671']\ntls_certificate_file = 'certificate'",
             "amqps needs tls_key_file, which is not set",
         ),
-        (
-            "http = '127.0.0.1:5672'",
-            "127.0.0.1:5672 is given twice: to amqp and to http",
-        ),
+        ("http = '127.0.0.1:5672'", "127.0.0.1:5672 is given twice: to amqp and to http"),
     ] {
         assert_eq!(with_file(text).unwrap_err().to_string(), expected, "{text}");
     }
@@ -323,10 +265,7 @@ fn settings_that_do_not_fit_together_are_refused() {
 #[test]
 fn wrong_command_line_is_refused_in_one_line() {
     for (args, expected) in [
-        (
-            &["--log-format", "xml"][..],
-            "--log-format: \"xml\" is not one of text, json",
-        ),
+        (&["--log-format", "xml"][..], "--log-format: \"xml\" is not one of text, json"),
         (
             &["--amqqp", "x"],
             "command line: unexpected argument '--amqqp' found; tip: a similar argument exists: \

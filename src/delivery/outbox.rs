@@ -76,8 +76,7 @@ impl Outbox {
     /// Bytes that still fit. The last message may overshoot the mark.
     #[inline]
     pub fn room(&self) -> usize {
-        self.bytes_high
-            .saturating_sub(self.bytes.load(Ordering::Relaxed))
+        self.bytes_high.saturating_sub(self.bytes.load(Ordering::Relaxed))
     }
 
     /// Takes over all of `deliveries`, which weigh `bytes`. When the connection has ended meanwhile
@@ -88,9 +87,7 @@ impl Outbox {
         if inner.closed {
             return false;
         }
-        inner
-            .entries
-            .extend(deliveries.drain(..).map(Outgoing::Delivery));
+        inner.entries.extend(deliveries.drain(..).map(Outgoing::Delivery));
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         true
     }
@@ -141,10 +138,7 @@ impl Outbox {
             })
             .collect();
         inner.starved.retain(|source| !matches(*source));
-        self.bytes.fetch_sub(
-            bytes.min(self.bytes.load(Ordering::Relaxed)),
-            Ordering::Relaxed,
-        );
+        self.bytes.fetch_sub(bytes.min(self.bytes.load(Ordering::Relaxed)), Ordering::Relaxed);
         withdrawn
     }
 
@@ -181,10 +175,6 @@ impl Outbox {
             return Poll::Ready(());
         }
         self.waker.register(context.waker());
-        if self.rung.swap(false, Ordering::AcqRel) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        if self.rung.swap(false, Ordering::AcqRel) { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -15,13 +15,7 @@ const LOOK_BACK: usize = 8;
 impl Wakes {
     #[inline]
     pub fn touch(&mut self, outbox: &Arc<Outbox>) {
-        if !self
-            .0
-            .iter()
-            .rev()
-            .take(LOOK_BACK)
-            .any(|known| Arc::ptr_eq(known, outbox))
-        {
+        if !self.0.iter().rev().take(LOOK_BACK).any(|known| Arc::ptr_eq(known, outbox)) {
             self.0.push(Arc::clone(outbox));
         }
     }

@@ -57,11 +57,7 @@ mod tests {
 
     fn binding(key: &str, arguments: Vec<(&str, FieldValue)>, destination: u32) -> Binding<u32> {
         let arguments = arguments.into_iter().collect();
-        Binding {
-            routing_key: RoutingKey::from(key),
-            arguments,
-            destination,
-        }
+        Binding { routing_key: RoutingKey::from(key), arguments, destination }
     }
 
     fn check(left: &Binding<u32>, right: &Binding<u32>, equal: bool) {
@@ -74,21 +70,9 @@ mod tests {
     fn identity_is_destination_key_and_arguments_in_any_order() {
         let one_two = || vec![("a", FieldValue::I32(1)), ("b", FieldValue::from("2"))];
         let two_one = || one_two().into_iter().rev().collect();
-        check(
-            &binding("k", one_two(), 1),
-            &binding("k", two_one(), 1),
-            true,
-        );
-        check(
-            &binding("k", one_two(), 1),
-            &binding("k", one_two(), 2),
-            false,
-        );
-        check(
-            &binding("k", one_two(), 1),
-            &binding("l", one_two(), 1),
-            false,
-        );
+        check(&binding("k", one_two(), 1), &binding("k", two_one(), 1), true);
+        check(&binding("k", one_two(), 1), &binding("k", one_two(), 2), false);
+        check(&binding("k", one_two(), 1), &binding("l", one_two(), 1), false);
         check(&binding("k", one_two(), 1), &binding("k", vec![], 1), false);
     }
 
@@ -96,15 +80,7 @@ mod tests {
     fn arguments_of_another_type_make_another_binding() {
         let with = |value| binding("", vec![("a", value)], 1);
         check(&with(FieldValue::I32(1)), &with(FieldValue::I64(1)), false);
-        check(
-            &with(FieldValue::F64(1.0)),
-            &with(FieldValue::I64(1)),
-            false,
-        );
-        check(
-            &with(FieldValue::F64(f64::NAN)),
-            &with(FieldValue::F64(f64::NAN)),
-            true,
-        );
+        check(&with(FieldValue::F64(1.0)), &with(FieldValue::I64(1)), false);
+        check(&with(FieldValue::F64(f64::NAN)), &with(FieldValue::F64(f64::NAN)), true);
     }
 }

@@ -31,26 +31,18 @@ struct Counted<D> {
 
 impl<D: Clone + Eq + Hash> Destinations<D> {
     pub(super) fn add(&mut self, destination: &D) {
-        if let Some(counted) = self
-            .position(destination)
-            .and_then(|at| self.list.get_mut(at))
-        {
+        if let Some(counted) = self.position(destination).and_then(|at| self.list.get_mut(at)) {
             counted.bindings += 1;
             return;
         }
         if let Some(index) = &mut self.index {
             index.insert(destination.clone(), self.list.len());
         }
-        self.list.push(Counted {
-            destination: destination.clone(),
-            bindings: 1,
-        });
+        self.list.push(Counted { destination: destination.clone(), bindings: 1 });
         if self.index.is_none() && self.list.len() > SCANNED_LEN_MAX {
             let positions = self.list.iter().enumerate();
             self.index = Some(Box::new(
-                positions
-                    .map(|(at, counted)| (counted.destination.clone(), at))
-                    .collect(),
+                positions.map(|(at, counted)| (counted.destination.clone(), at)).collect(),
             ));
         }
     }
@@ -95,10 +87,7 @@ impl<D: Clone + Eq + Hash> Destinations<D> {
     fn position(&self, destination: &D) -> Option<usize> {
         match &self.index {
             Some(index) => index.get(destination).copied(),
-            None => self
-                .list
-                .iter()
-                .position(|counted| counted.destination == *destination),
+            None => self.list.iter().position(|counted| counted.destination == *destination),
         }
     }
 }
@@ -106,10 +95,7 @@ impl<D: Clone + Eq + Hash> Destinations<D> {
 /// Written out because a derive would ask for `D: Default`.
 impl<D> Default for Destinations<D> {
     fn default() -> Self {
-        Self {
-            list: SmallVec::new(),
-            index: None,
-        }
+        Self { list: SmallVec::new(), index: None }
     }
 }
 
@@ -148,10 +134,7 @@ mod tests {
         for destination in 0..100 {
             destinations.remove(&destination);
             destinations.remove(&destination);
-            assert_eq!(
-                list(&destinations),
-                (destination + 1..100).collect::<Vec<_>>()
-            );
+            assert_eq!(list(&destinations), (destination + 1..100).collect::<Vec<_>>());
         }
         assert!(destinations.index.is_none());
     }

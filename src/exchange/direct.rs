@@ -43,8 +43,6 @@ impl<D: Clone + Eq + Hash + Send + Sync> ExchangeType<D> for Direct<D> {
 
 impl<D> Default for Direct<D> {
     fn default() -> Self {
-        Self {
-            keys: AHashMap::new(),
-        }
+        Self { keys: AHashMap::new() }
     }
 }

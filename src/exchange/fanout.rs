@@ -30,8 +30,6 @@ impl<D: Clone + Eq + Hash + Send + Sync> ExchangeType<D> for Fanout<D> {
 
 impl<D> Default for Fanout<D> {
     fn default() -> Self {
-        Self {
-            destinations: Destinations::default(),
-        }
+        Self { destinations: Destinations::default() }
     }
 }

@@ -62,22 +62,14 @@ impl<D: Clone + Eq + Hash + Send + Sync> ExchangeType<D> for Headers<D> {
         };
         let conditions = x_match.conditions(&binding.arguments);
         let conditions: Box<[_]> = conditions
-            .map(|(name, wanted)| Condition {
-                name: self.names.acquire(name.as_bytes()),
-                wanted,
-            })
+            .map(|(name, wanted)| Condition { name: self.names.acquire(name.as_bytes()), wanted })
             .collect();
         let destination = binding.destination.clone();
         match x_match.quantity {
             Quantity::All if conditions.is_empty() => self.unconditional.add(&destination),
             quantity => {
                 let anchors = self.anchors_for(quantity, &conditions);
-                let rule = Arc::new(Rule {
-                    destination,
-                    quantity,
-                    conditions,
-                    anchors,
-                });
+                let rule = Arc::new(Rule { destination, quantity, conditions, anchors });
                 for anchor in &rule.anchors {
                     self.anchors.file(*anchor, &rule);
                 }
@@ -112,12 +104,7 @@ impl<D: Clone + Eq + Hash + Send + Sync> ExchangeType<D> for Headers<D> {
         for header in &present.by_name {
             let presence = self.anchors.of_presence(header.name);
             let value = self.anchors.of_value(header.name, header.value);
-            for rule in self
-                .anchors
-                .at(presence)
-                .iter()
-                .chain(self.anchors.at(value))
-            {
+            for rule in self.anchors.at(presence).iter().chain(self.anchors.at(value)) {
                 if rule.holds(&present) {
                     found(&rule.destination);
                 }
@@ -140,10 +127,9 @@ impl<D> Headers<D> {
             .map(|condition| self.anchors.of_condition(condition.name, &condition.wanted));
         match quantity {
             Quantity::Any => anchors.collect(),
-            Quantity::All => anchors
-                .min_by_key(|anchor| self.anchors.at(*anchor).len())
-                .into_iter()
-                .collect(),
+            Quantity::All => {
+                anchors.min_by_key(|anchor| self.anchors.at(*anchor).len()).into_iter().collect()
+            }
         }
     }
 }
@@ -171,12 +157,10 @@ impl<D> Rule<D> {
 
 impl Condition {
     fn holds(&self, present: &Present<'_>) -> bool {
-        present
-            .value(self.name)
-            .is_some_and(|value| match &self.wanted {
-                Wanted::Presence => true,
-                Wanted::Value(wanted) => value.equivalent(wanted),
-            })
+        present.value(self.name).is_some_and(|value| match &self.wanted {
+            Wanted::Presence => true,
+            Wanted::Value(wanted) => value.equivalent(wanted),
+        })
     }
 }
 
@@ -194,16 +178,10 @@ struct Header<'a> {
 
 impl<'a> Present<'a> {
     fn read(headers: &'a [u8], names: &Vocabulary) -> Self {
-        let numbered = TableReader::new(headers)
-            .enumerate()
-            .filter_map(|(position, pair)| {
-                let (name, value) = pair;
-                names.number(name).map(|name| Header {
-                    name,
-                    position,
-                    value,
-                })
-            });
+        let numbered = TableReader::new(headers).enumerate().filter_map(|(position, pair)| {
+            let (name, value) = pair;
+            names.number(name).map(|name| Header { name, position, value })
+        });
         let mut by_name: SmallVec<[Header<'a>; 16]> = numbered.collect();
         // Of two headers with one name the first counts (B1.9).
         by_name.sort_unstable_by_key(|header| (header.name, header.position));
@@ -212,10 +190,7 @@ impl<'a> Present<'a> {
     }
 
     fn value(&self, name: WordNumber) -> Option<RawValue<'a>> {
-        let at = self
-            .by_name
-            .binary_search_by_key(&name, |header| header.name)
-            .ok()?;
+        let at = self.by_name.binary_search_by_key(&name, |header| header.name).ok()?;
         self.by_name.get(at).map(|header| header.value)
     }
 }

@@ -3,28 +3,18 @@
 use super::*;
 
 fn binding(key: &str, destination: u32) -> Binding<u32> {
-    Binding {
-        routing_key: RoutingKey::from(key),
-        arguments: FieldTable::default(),
-        destination,
-    }
+    Binding { routing_key: RoutingKey::from(key), arguments: FieldTable::default(), destination }
 }
 
 fn with_argument(key: &str, destination: u32) -> Binding<u32> {
     let arguments = [("argument", 1)].into_iter().collect();
-    Binding {
-        arguments,
-        ..binding(key, destination)
-    }
+    Binding { arguments, ..binding(key, destination) }
 }
 
 fn check(exchange: &dyn ExchangeType<u32>, key: impl AsRef<[u8]>, expected: &[u32]) {
     let mut found = Vec::new();
     let routing_key = key.as_ref();
-    let message = RoutingView {
-        routing_key,
-        headers: None,
-    };
+    let message = RoutingView { routing_key, headers: None };
     exchange.route(&message, &mut |destination| found.push(*destination));
     found.sort_unstable();
     assert_eq!(found, expected, "{}", routing_key.escape_ascii());
@@ -68,11 +58,7 @@ fn fanout_reaches_a_destination_once_until_its_last_binding_goes() {
 
 #[test]
 fn bindings_that_differ_only_in_arguments_are_unbound_one_by_one() {
-    for kind in [
-        ExchangeKind::Direct,
-        ExchangeKind::Fanout,
-        ExchangeKind::Topic,
-    ] {
+    for kind in [ExchangeKind::Direct, ExchangeKind::Fanout, ExchangeKind::Topic] {
         let mut exchange = kind.router();
         exchange.bind(&binding("a", 1));
         exchange.bind(&with_argument("a", 1));
@@ -100,9 +86,7 @@ fn every_kind_is_found_by_its_name_and_only_headers_looks_past_the_key() {
 fn only_headers_looks_at_the_arguments_of_a_binding() {
     let arguments = [("x-match", "nonsense")].into_iter().collect();
     for kind in ExchangeKind::ALL {
-        let valid = kind
-            .router::<u32>()
-            .validate(&RoutingKey::from(""), &arguments);
+        let valid = kind.router::<u32>().validate(&RoutingKey::from(""), &arguments);
         assert_eq!(valid.is_ok(), kind != ExchangeKind::Headers, "{kind}");
     }
 }

@@ -19,13 +19,11 @@ pub(super) struct Topic<D> {
 
 impl<D: Clone + Eq + Hash + Send + Sync> ExchangeType<D> for Topic<D> {
     fn bind(&mut self, binding: &Binding<D>) {
-        self.trie
-            .insert(binding.routing_key.as_bytes(), &binding.destination);
+        self.trie.insert(binding.routing_key.as_bytes(), &binding.destination);
     }
 
     fn unbind(&mut self, binding: &Binding<D>) {
-        self.trie
-            .remove(binding.routing_key.as_bytes(), &binding.destination);
+        self.trie.remove(binding.routing_key.as_bytes(), &binding.destination);
     }
 
     fn route(&self, message: &RoutingView<'_>, found: &mut dyn FnMut(&D)) {
@@ -39,8 +37,6 @@ impl<D: Clone + Eq + Hash + Send + Sync> ExchangeType<D> for Topic<D> {
 
 impl<D> Default for Topic<D> {
     fn default() -> Self {
-        Self {
-            trie: Trie::default(),
-        }
+        Self { trie: Trie::default() }
     }
 }

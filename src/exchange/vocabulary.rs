@@ -31,8 +31,7 @@ impl Vocabulary {
         }
         let number = WordNumber(self.numbers_given);
         self.numbers_given += 1;
-        self.words
-            .insert(Box::from(word), Entry { number, uses: 1 });
+        self.words.insert(Box::from(word), Entry { number, uses: 1 });
         number
     }
 

@@ -19,10 +19,7 @@ impl<'a> ContentHeader<'a> {
     pub fn parse(payload: &'a [u8]) -> Result<Self, AmqpError> {
         match Self::take(payload) {
             Ok((_, header)) => Ok(header),
-            Err(_) => Err(AmqpError::new(
-                ReplyCode::FrameError,
-                "content header too short",
-            )),
+            Err(_) => Err(AmqpError::new(ReplyCode::FrameError, "content header too short")),
         }
     }
 
@@ -31,14 +28,6 @@ impl<'a> ContentHeader<'a> {
         let (input, class) = take::short(input)?;
         let (input, weight) = take::short(input)?;
         let (properties, body_size) = take::longlong(input)?;
-        Ok((
-            &[],
-            Self {
-                class,
-                weight,
-                body_size,
-                properties,
-            },
-        ))
+        Ok((&[], Self { class, weight, body_size, properties }))
     }
 }

@@ -88,16 +88,10 @@ pub fn whole_frames(input: &[u8], frame_max: u32) -> Ready {
         match measure(rest, frame_max) {
             Measured::Whole { rest: behind, .. } => rest = behind,
             Measured::Incomplete { wanted } => {
-                return Ready {
-                    whole: input.len() - rest.len(),
-                    wanted,
-                };
+                return Ready { whole: input.len() - rest.len(), wanted };
             }
             Measured::TooLarge { .. } | Measured::BadEnd { .. } => {
-                return Ready {
-                    whole: input.len(),
-                    wanted: 0,
-                };
+                return Ready { whole: input.len(), wanted: 0 };
             }
         }
     }
@@ -107,11 +101,7 @@ pub fn whole_frames(input: &[u8], frame_max: u32) -> Ready {
 #[inline]
 pub fn parse_frame(input: &[u8], frame_max: u32) -> Result<Option<(Frame<'_>, &[u8])>, AmqpError> {
     let (head, payload, rest) = match measure(input, frame_max) {
-        Measured::Whole {
-            head,
-            payload,
-            rest,
-        } => (head, payload, rest),
+        Measured::Whole { head, payload, rest } => (head, payload, rest),
         Measured::Incomplete { .. } => return Ok(None),
         Measured::TooLarge { head } => return Err(too_large(head, frame_max)),
         Measured::BadEnd { head, payload, end } => return Err(bad_end(head, payload, end)),
@@ -125,14 +115,7 @@ pub fn parse_frame(input: &[u8], frame_max: u32) -> Result<Option<(Frame<'_>, &[
         (8, 0) => return Err(stray_heartbeat()),
         _ => return Err(unknown_frame(head, payload)),
     };
-    Ok(Some((
-        Frame {
-            kind,
-            channel: ChannelNumber(head.channel),
-            payload,
-        },
-        rest,
-    )))
+    Ok(Some((Frame { kind, channel: ChannelNumber(head.channel), payload }, rest)))
 }
 
 #[derive(Clone, Copy)]
@@ -143,22 +126,10 @@ struct Head {
 }
 
 enum Measured<'a> {
-    Whole {
-        head: Head,
-        payload: &'a [u8],
-        rest: &'a [u8],
-    },
-    Incomplete {
-        wanted: usize,
-    },
-    TooLarge {
-        head: Head,
-    },
-    BadEnd {
-        head: Head,
-        payload: &'a [u8],
-        end: u8,
-    },
+    Whole { head: Head, payload: &'a [u8], rest: &'a [u8] },
+    Incomplete { wanted: usize },
+    TooLarge { head: Head },
+    BadEnd { head: Head, payload: &'a [u8], end: u8 },
 }
 
 /// Finds the borders of the frame at the front. The size is judged as soon as it is known, before
@@ -170,29 +141,15 @@ fn measure(input: &[u8], frame_max: u32) -> Measured<'_> {
         return Measured::Incomplete { wanted: 0 };
     };
     let size = u32::from_be_bytes([s3, s2, s1, s0]);
-    let head = Head {
-        kind,
-        channel: u16::from_be_bytes([c1, c0]),
-        size,
-    };
+    let head = Head { kind, channel: u16::from_be_bytes([c1, c0]), size };
     if size > frame_max {
         return Measured::TooLarge { head };
     }
     let length = size as usize;
     match behind.split_at_checked(length) {
-        Some((payload, [FRAME_END, rest @ ..])) => Measured::Whole {
-            head,
-            payload,
-            rest,
-        },
-        Some((payload, [end, ..])) => Measured::BadEnd {
-            head,
-            payload,
-            end: *end,
-        },
-        _ => Measured::Incomplete {
-            wanted: length.saturating_add(FRAME_OVERHEAD),
-        },
+        Some((payload, [FRAME_END, rest @ ..])) => Measured::Whole { head, payload, rest },
+        Some((payload, [end, ..])) => Measured::BadEnd { head, payload, end: *end },
+        _ => Measured::Incomplete { wanted: length.saturating_add(FRAME_OVERHEAD) },
     }
 }
 
@@ -212,10 +169,7 @@ fn bad_end(head: Head, payload: &[u8], end: u8) -> AmqpError {
 
 #[cold]
 fn unknown_frame(head: Head, payload: &[u8]) -> AmqpError {
-    AmqpError::new(
-        ReplyCode::FrameError,
-        describe(head, payload, "unknown_frame"),
-    )
+    AmqpError::new(ReplyCode::FrameError, describe(head, payload, "unknown_frame"))
 }
 
 #[cold]
@@ -225,11 +179,7 @@ fn stray_heartbeat() -> AmqpError {
 
 fn describe(head: Head, payload: &[u8], why: &str) -> String {
     let octets = Octets(payload);
-    format!(
-        "type {}, {} octets = {octets}: {why}",
-        head.kind,
-        octets.extent()
-    )
+    format!("type {}, {} octets = {octets}: {why}", head.kind, octets.extent())
 }
 
 /// Writes a whole frame with `method` in it.

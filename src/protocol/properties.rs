@@ -94,10 +94,7 @@ impl<'a> Properties<'a> {
     // in two groups first.
     #[inline]
     fn take(raw: &'a [u8]) -> Taken<'a, Self> {
-        let mut found = Self {
-            raw,
-            ..Self::default()
-        };
+        let mut found = Self { raw, ..Self::default() };
         let (mut input, flags) = take::short(raw)?;
         if flags & flag::FRONT != 0 {
             input = found.take_front(flags, input)?;
@@ -162,19 +159,12 @@ fn shortstr_if<'a>(
     is_set: bool,
     input: &mut &'a [u8],
 ) -> Result<Option<&'a [u8]>, nom::Err<Fault>> {
-    if is_set {
-        next(input, take::short_bytes).map(Some)
-    } else {
-        Ok(None)
-    }
+    if is_set { next(input, take::short_bytes).map(Some) } else { Ok(None) }
 }
 
 #[cold]
 fn refused(fault: Fault) -> AmqpError {
-    AmqpError::new(
-        ReplyCode::SyntaxError,
-        format!("content properties: {fault}"),
-    )
+    AmqpError::new(ReplyCode::SyntaxError, format!("content properties: {fault}"))
 }
 
 /// Properties to be changed or made: for a rewritten reply-to, removed BCC, added x-death.

@@ -180,11 +180,7 @@ const OCTETS_SHOWN_MAX: usize = 16;
 impl Octets<'_> {
     /// Whether the whole or only the front is shown, in RabbitMQ's words.
     pub(crate) fn extent(&self) -> &'static str {
-        if self.0.len() > OCTETS_SHOWN_MAX {
-            "first 16"
-        } else {
-            "all"
-        }
+        if self.0.len() > OCTETS_SHOWN_MAX { "first 16" } else { "all" }
     }
 }
 
@@ -208,10 +204,7 @@ mod tests {
         let error = AmqpError::new(ReplyCode::NotFound, "no queue 'q' in vhost '/'");
         assert_eq!(error.reply_text(), "NOT_FOUND - no queue 'q' in vhost '/'");
         assert_eq!(error.scope, Scope::Channel);
-        assert_eq!(
-            AmqpError::new(ReplyCode::InternalError, "").reply_text(),
-            "INTERNAL_ERROR"
-        );
+        assert_eq!(AmqpError::new(ReplyCode::InternalError, "").reply_text(), "INTERNAL_ERROR");
     }
 
     #[test]
@@ -224,11 +217,7 @@ mod tests {
             assert!(reply.ends_with("..."));
         }
         let fits = "x".repeat(255 - "NOT_FOUND - ".len());
-        assert!(
-            AmqpError::new(ReplyCode::NotFound, fits)
-                .reply_text()
-                .ends_with("xx")
-        );
+        assert!(AmqpError::new(ReplyCode::NotFound, fits).reply_text().ends_with("xx"));
     }
 
     #[test]
@@ -237,10 +226,7 @@ mod tests {
             .at(MethodId::new(50, 10))
             .at(MethodId::new(60, 40))
             .connection();
-        assert_eq!(
-            (error.method, error.scope),
-            (MethodId::new(50, 10), Scope::Connection)
-        );
+        assert_eq!((error.method, error.scope), (MethodId::new(50, 10), Scope::Connection));
     }
 
     #[test]
@@ -248,9 +234,6 @@ mod tests {
         assert_eq!(Octets(&[]).to_string(), "<<>>");
         assert_eq!(Octets(&[0, 255]).to_string(), "<<0,255>>");
         assert_eq!(Octets(&[7; 17]).to_string().matches('7').count(), 16);
-        assert_eq!(
-            (Octets(&[7; 16]).extent(), Octets(&[7; 17]).extent()),
-            ("all", "first 16")
-        );
+        assert_eq!((Octets(&[7; 16]).extent(), Octets(&[7; 17]).extent()), ("all", "first 16"));
     }
 }

@@ -48,9 +48,7 @@ impl FieldTable {
     }
 
     pub fn get(&self, key: &str) -> Option<&FieldValue> {
-        self.iter()
-            .find(|(name, _)| *name == key)
-            .map(|(_, value)| value)
+        self.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &FieldValue)> {
@@ -68,12 +66,7 @@ impl FieldTable {
 
 impl<K: Into<Box<str>>, V: Into<FieldValue>> FromIterator<(K, V)> for FieldTable {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(
-            pairs
-                .into_iter()
-                .map(|(key, value)| (key.into(), value.into()))
-                .collect(),
-        )
+        Self(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
     }
 }
 
@@ -105,11 +98,7 @@ fn table_from_content(content: &[u8], depth: usize) -> Result<FieldTable, Fault>
         let name = String::from_utf8_lossy(name);
         pairs.push((put::cut(&name, 255).into(), value.decode_within(depth)?));
     }
-    if reader.is_malformed() {
-        Err(Fault::Table)
-    } else {
-        Ok(FieldTable(pairs))
-    }
+    if reader.is_malformed() { Err(Fault::Table) } else { Ok(FieldTable(pairs)) }
 }
 
 #[cfg(test)]

@@ -45,11 +45,7 @@ fn noise_makes_nobody_panic() {
         let _ = ContentHeader::parse(&input);
         let _ = Properties::parse(&input);
         let valid = table::validate_table(&input);
-        assert_eq!(
-            FieldTable::try_from(TableReader::new(&input)).is_ok(),
-            valid,
-            "{input:?}"
-        );
+        assert_eq!(FieldTable::try_from(TableReader::new(&input)).is_ok(), valid, "{input:?}");
         let _ = take::table(&input);
 
         let class = CLASSES[noise.next() as usize % CLASSES.len()];
@@ -57,10 +53,7 @@ fn noise_makes_nobody_panic() {
         let payload = [&[0, class, 0, number], &input[..]].concat();
         decoded += usize::from(Method::decode(&payload).is_ok());
     }
-    assert!(
-        decoded > 100,
-        "the noise is no longer close to methods: {decoded} decoded"
-    );
+    assert!(decoded > 100, "the noise is no longer close to methods: {decoded} decoded");
 }
 
 #[test]

@@ -183,11 +183,7 @@ pub mod put {
     #[inline]
     pub fn longstr(out: &mut Vec<u8>, bytes: &[u8]) {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        debug_assert_eq!(
-            u64::from(length),
-            bytes.len() as u64,
-            "a longstr over 4 GiB"
-        );
+        debug_assert_eq!(u64::from(length), bytes.len() as u64, "a longstr over 4 GiB");
         out.extend_from_slice(&length.to_be_bytes());
         out.extend_from_slice(bytes);
     }

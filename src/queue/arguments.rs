@@ -60,10 +60,7 @@ impl Options {
     /// Reads the table for `resource` (`queue 'q' in vhost '/'`). Errors are CH 406 with RabbitMQ's
     /// words.
     pub fn parse(arguments: &FieldTable, resource: &str) -> Result<Self, AmqpError> {
-        let reader = Reader {
-            arguments,
-            resource,
-        };
+        let reader = Reader { arguments, resource };
         reader.queue_type()?;
         let options = Self {
             message_ttl_millis: reader.integer("x-message-ttl", 0, TTL_MAX_MILLIS)?,
@@ -159,10 +156,7 @@ impl Reader<'_> {
             return Ok(None);
         };
         let Some(number) = value.as_int() else {
-            return self.invalid(
-                name,
-                &format!("\"expected integer, got {}\"", value.type_name()),
-            );
+            return self.invalid(name, &format!("\"expected integer, got {}\"", value.type_name()));
         };
         if number < 0 {
             return self.invalid(name, &format!("{{value_negative,{number}}}"));
@@ -181,10 +175,9 @@ impl Reader<'_> {
             None => Ok(None),
             Some(number) => match u8::try_from(number) {
                 Ok(max) => Ok(Some(max)),
-                Err(_) => self.invalid(
-                    "x-max-priority",
-                    &format!("{{max_value_exceeded,{number}}}"),
-                ),
+                Err(_) => {
+                    self.invalid("x-max-priority", &format!("{{max_value_exceeded,{number}}}"))
+                }
             },
         }
     }
@@ -195,10 +188,7 @@ impl Reader<'_> {
         };
         match value.as_str() {
             Some(text) => Ok(Some(text)),
-            None => self.invalid(
-                name,
-                &format!("{{unacceptable_type,{}}}", value.type_name()),
-            ),
+            None => self.invalid(name, &format!("{{unacceptable_type,{}}}", value.type_name())),
         }
     }
 
@@ -206,10 +196,9 @@ impl Reader<'_> {
         match self.arguments.get(name) {
             None => Ok(false),
             Some(FieldValue::Bool(value)) => Ok(*value),
-            Some(other) => self.invalid(
-                name,
-                &format!("{{unacceptable_type,{}}}", other.type_name()),
-            ),
+            Some(other) => {
+                self.invalid(name, &format!("{{unacceptable_type,{}}}", other.type_name()))
+            }
         }
     }
 
@@ -232,10 +221,7 @@ impl Reader<'_> {
             Some(exchange) => Ok(Some(exchange.to_owned())),
             None => {
                 let kind = value.type_name();
-                let text = format!(
-                    "invalid type '{kind}' for arg '{name}' in {}",
-                    self.resource
-                );
+                let text = format!("invalid type '{kind}' for arg '{name}' in {}", self.resource);
                 Err(AmqpError::new(ReplyCode::PreconditionFailed, text))
             }
         }
@@ -262,10 +248,9 @@ impl Reader<'_> {
     fn queue_version(&self) -> Result<(), AmqpError> {
         match self.integer("x-queue-version", 0, i64::MAX)? {
             None | Some(1 | 2) => Ok(()),
-            Some(other) => self.invalid(
-                "x-queue-version",
-                &format!("\"unsupported queue version '{other}'\""),
-            ),
+            Some(other) => {
+                self.invalid("x-queue-version", &format!("\"unsupported queue version '{other}'\""))
+            }
         }
     }
 
@@ -294,10 +279,7 @@ impl Reader<'_> {
             "x-initial-cluster-size",
             "x-consumer-disconnected-timeout",
         ];
-        match FOREIGN
-            .iter()
-            .find(|name| self.arguments.get(name).is_some())
-        {
+        match FOREIGN.iter().find(|name| self.arguments.get(name).is_some()) {
             None => Ok(()),
             Some(name) => {
                 let text = format!(
@@ -310,10 +292,7 @@ impl Reader<'_> {
     }
 
     fn available(&self) -> Result<(), AmqpError> {
-        match NOT_AVAILABLE
-            .iter()
-            .find(|name| self.arguments.get(name).is_some())
-        {
+        match NOT_AVAILABLE.iter().find(|name| self.arguments.get(name).is_some()) {
             None => Ok(()),
             Some(name) => self.invalid(name, "\"not available in this version\""),
         }

@@ -75,10 +75,7 @@ impl State {
         subscriber.room = subscriber.room.saturating_sub(weight);
         if let Some(stage) = effects.stages.get_mut(stage) {
             stage.bytes += weight;
-            stage.deliveries.push(Delivery {
-                source: subscriber.source,
-                queued,
-            });
+            stage.deliveries.push(Delivery { source: subscriber.source, queued });
         }
         true
     }
@@ -96,10 +93,7 @@ impl State {
             if stage.deliveries.is_empty() {
                 continue;
             }
-            if subscriber
-                .outbox
-                .deliver(&mut stage.deliveries, std::mem::take(&mut stage.bytes))
-            {
+            if subscriber.outbox.deliver(&mut stage.deliveries, std::mem::take(&mut stage.bytes)) {
                 effects.wakes.touch(&subscriber.outbox);
                 continue;
             }
@@ -111,13 +105,8 @@ impl State {
                 subscriber.limit.release(count);
                 self.unacked = self.unacked.saturating_sub(count as usize);
             }
-            self.ready.put_back(
-                stage
-                    .deliveries
-                    .drain(..)
-                    .map(|delivery| delivery.queued)
-                    .collect(),
-            );
+            self.ready
+                .put_back(stage.deliveries.drain(..).map(|delivery| delivery.queued).collect());
             self.subscribers.retire(stage.slot);
         }
     }

@@ -58,11 +58,7 @@ impl Effects {
     /// A message is dead: dropped here, or kept for the dead letter exchange when there is one.
     pub(super) fn bury(&mut self, queue: &Arc<Queue>, queued: Queued, reason: Reason) {
         if queue.declaration.options.dead_letter_exchange.is_some() {
-            self.dead.push(Dead {
-                queue: Arc::clone(queue),
-                queued,
-                reason,
-            });
+            self.dead.push(Dead { queue: Arc::clone(queue), queued, reason });
         }
     }
 
@@ -70,11 +66,7 @@ impl Effects {
         let index = self.staged;
         match self.stages.get_mut(index) {
             Some(stage) => stage.slot = slot,
-            None => self.stages.push(Stage {
-                slot,
-                deliveries: Vec::new(),
-                bytes: 0,
-            }),
+            None => self.stages.push(Stage { slot, deliveries: Vec::new(), bytes: 0 }),
         }
         self.staged += 1;
         index

@@ -95,12 +95,7 @@ pub struct Queue {
 impl Queue {
     pub fn new(name: QueueName, declaration: Declaration) -> Arc<Self> {
         let state = Mutex::new(State::new(&declaration.options));
-        Arc::new(Self {
-            name,
-            declaration,
-            state,
-            published: AtomicU64::new(0),
-        })
+        Arc::new(Self { name, declaration, state, published: AtomicU64::new(0) })
     }
 
     /// Takes in a batch, in order, and hands out what it can. `batch` is left empty; the tokens of
@@ -113,8 +108,7 @@ impl Queue {
         rejected: &mut Vec<u32>,
         effects: &mut Effects,
     ) {
-        self.published
-            .fetch_add(batch.len() as u64, Ordering::Relaxed);
+        self.published.fetch_add(batch.len() as u64, Ordering::Relaxed);
         let mut state = self.state.lock();
         if state.deleted {
             drop(state);
@@ -135,10 +129,7 @@ impl Queue {
         if state.deleted {
             return Err(Refused::Deleted);
         }
-        let id = state
-            .subscribers
-            .add(subscription)
-            .ok_or(Refused::ExclusiveUse)?;
+        let id = state.subscribers.add(subscription).ok_or(Refused::ExclusiveUse)?;
         state.dispatch(self, now, effects);
         Ok(id)
     }
@@ -295,9 +286,7 @@ impl State {
     fn delete(&mut self, effects: &mut Effects) -> Vec<Queued> {
         self.deleted = true;
         for subscriber in self.subscribers.drain() {
-            subscriber
-                .outbox
-                .notify(Outgoing::Cancelled(subscriber.source));
+            subscriber.outbox.notify(Outgoing::Cancelled(subscriber.source));
             effects.wakes.touch(&subscriber.outbox);
         }
         self.ready.clear()

@@ -97,11 +97,9 @@ impl Ready {
         let Some(line) = self.lines.first_mut() else {
             return;
         };
-        let before_all = line.front().is_none_or(|head| {
-            items
-                .last()
-                .is_some_and(|last| last.position < head.position)
-        });
+        let before_all = line
+            .front()
+            .is_none_or(|head| items.last().is_some_and(|last| last.position < head.position));
         items.extend(std::mem::take(line));
         if !before_all {
             // Two sorted runs, which a stable sort merges in one pass.
@@ -115,10 +113,7 @@ impl Ready {
         let Some(line) = self.lines.get_mut(index) else {
             return;
         };
-        if line
-            .front()
-            .is_none_or(|head| queued.position < head.position)
-        {
+        if line.front().is_none_or(|head| queued.position < head.position) {
             line.push_front(queued);
         } else {
             let place = line.partition_point(|other| other.position < queued.position);
@@ -170,12 +165,7 @@ impl Ready {
         if self.lines.len() == 1 {
             return Some(0);
         }
-        let (index, word) = self
-            .occupied
-            .iter()
-            .enumerate()
-            .rev()
-            .find(|(_, word)| **word != 0)?;
+        let (index, word) = self.occupied.iter().enumerate().rev().find(|(_, word)| **word != 0)?;
         Some(index * 64 + 63 - word.leading_zeros() as usize)
     }
 }

@@ -71,12 +71,7 @@ impl State {
         let position = Position(self.next_position);
         self.next_position += 1;
         let deadline = deadline(&message, options, now);
-        Queued {
-            message,
-            position,
-            deadline,
-            redelivered: false,
-        }
+        Queued { message, position, deadline, redelivered: false }
     }
 
     pub(super) fn requeue(
@@ -132,21 +127,13 @@ impl State {
     fn would_overflow(&self, options: &Options, queued: &Queued) -> bool {
         let (length, bytes) = options.limits();
         self.ready.len() >= length
-            || self
-                .ready
-                .bytes()
-                .saturating_add(queued.message.body_size())
-                > bytes
+            || self.ready.bytes().saturating_add(queued.message.body_size()) > bytes
     }
 }
 
 /// The earlier of the queue's and the message's time to live, from now (behaviour B8.1).
 fn deadline(message: &Message, options: &Options, now: Time) -> Time {
-    let own = if message.traits().expires {
-        expiration_millis(message)
-    } else {
-        None
-    };
+    let own = if message.traits().expires { expiration_millis(message) } else { None };
     let ttl = match (own, options.message_ttl_millis) {
         (None, None) => return Time::NEVER,
         (Some(ttl), None) | (None, Some(ttl)) => ttl,
@@ -158,8 +145,5 @@ fn deadline(message: &Message, options: &Options, now: Time) -> Time {
 /// The `expiration` property, which was checked when the message was published (behaviour B6.2).
 fn expiration_millis(message: &Message) -> Option<u64> {
     let properties = message.parsed_properties().ok()?;
-    std::str::from_utf8(properties.expiration?)
-        .ok()?
-        .parse()
-        .ok()
+    std::str::from_utf8(properties.expiration?).ok()?.parse().ok()
 }

@@ -93,10 +93,7 @@ pub(super) struct Subscribers {
 
 impl Subscribers {
     pub(super) fn new(single_active: bool) -> Self {
-        Self {
-            single_active,
-            ..Self::default()
-        }
+        Self { single_active, ..Self::default() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -170,10 +167,7 @@ impl Subscribers {
     fn promote(&mut self) {
         let priority_of = |slot: Slot| self.get(slot).map_or(i64::MIN, |waiting| waiting.priority);
         let best = self.waiting.iter().copied().map(priority_of).max();
-        let Some(index) = self
-            .waiting
-            .iter()
-            .position(|slot| Some(priority_of(*slot)) == best)
+        let Some(index) = self.waiting.iter().position(|slot| Some(priority_of(*slot)) == best)
         else {
             return;
         };
@@ -185,10 +179,7 @@ impl Subscribers {
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Subscriber> {
         let slots = std::mem::take(&mut self.slots);
-        *self = Self {
-            next_generation: self.next_generation,
-            ..Self::new(self.single_active)
-        };
+        *self = Self { next_generation: self.next_generation, ..Self::new(self.single_active) };
         slots.into_iter().flatten()
     }
 
@@ -259,21 +250,9 @@ impl Subscribers {
     }
 
     fn ring(&mut self, priority: i64) -> &mut VecDeque<Slot> {
-        let index = self
-            .levels
-            .partition_point(|level| level.priority > priority);
-        if self
-            .levels
-            .get(index)
-            .is_none_or(|level| level.priority != priority)
-        {
-            self.levels.insert(
-                index,
-                Level {
-                    priority,
-                    ring: VecDeque::new(),
-                },
-            );
+        let index = self.levels.partition_point(|level| level.priority > priority);
+        if self.levels.get(index).is_none_or(|level| level.priority != priority) {
+            self.levels.insert(index, Level { priority, ring: VecDeque::new() });
         }
         #[expect(
             clippy::indexing_slicing,

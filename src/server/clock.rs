@@ -14,9 +14,7 @@ pub struct Clock {
 
 impl Clock {
     pub fn start() -> Self {
-        let unix = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             started: Instant::now(),
             started_unix_millis: u64::try_from(unix.as_millis()).unwrap_or_default(),

@@ -72,13 +72,7 @@ where
     };
     poll_fn(|context| connection.poll(context)).await;
     connection.session.end(clock.now());
-    let Connection {
-        mut stream,
-        session,
-        input,
-        timer,
-        ..
-    } = connection;
+    let Connection { mut stream, session, input, timer, .. } = connection;
     drop((session, input, timer));
     if stream.shutdown().await.is_ok() {
         let mut rest = [0; 1024];
@@ -155,8 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if !self.session.wants_input() {
             return Ok(0);
         }
-        self.input
-            .reserve(self.read_size.saturating_sub(self.input.len()).max(1024));
+        self.input.reserve(self.read_size.saturating_sub(self.input.len()).max(1024));
         let room = self.input.capacity() - self.input.len();
         let stream = Pin::new(&mut self.stream);
         let count = match poll_read_buf(stream, context, &mut self.input) {

@@ -23,11 +23,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 
 pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
     let bind = || {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
@@ -67,9 +63,8 @@ async fn serve(
     let _ = socket.set_nodelay(true);
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
     let _ = SockRef::from(&socket).set_tcp_keepalive(&keepalive);
-    let local = socket
-        .local_addr()
-        .map_or_else(|_| "unknown".to_owned(), |local| local.to_string());
+    let local =
+        socket.local_addr().map_or_else(|_| "unknown".to_owned(), |local| local.to_string());
     let peer = Peer {
         name: format!("{peer} -> {local}"),
         is_loopback: peer.ip().to_canonical().is_loopback(),
@@ -105,10 +100,7 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     fn new(shared: &'a Shared, id: u64, session: &Session) -> Self {
-        shared
-            .outboxes
-            .lock()
-            .insert(id, Arc::clone(session.outbox()));
+        shared.outboxes.lock().insert(id, Arc::clone(session.outbox()));
         Self { shared, id }
     }
 }

@@ -35,10 +35,7 @@ const SHUTDOWN_REASON: &str = "broker forced connection closure with reason 'shu
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     #[error("cannot listen on {address}: {source}")]
-    Bind {
-        address: SocketAddr,
-        source: std::io::Error,
-    },
+    Bind { address: SocketAddr, source: std::io::Error },
     #[error("cannot use {file}: {reason}")]
     Certificate { file: String, reason: String },
 }
@@ -109,10 +106,7 @@ impl Server {
             outbox.ring();
         }
         self.shared.connections.close();
-        if tokio::time::timeout(DRAIN_MAX, self.shared.connections.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(DRAIN_MAX, self.shared.connections.wait()).await.is_err() {
             tracing::warn!("some clients did not answer the close in time");
         }
     }
@@ -120,8 +114,5 @@ impl Server {
 
 fn local_address(listener: &TcpListener) -> Result<SocketAddr, ServerError> {
     let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-    listener.local_addr().map_err(|source| ServerError::Bind {
-        address: unknown,
-        source,
-    })
+    listener.local_addr().map_err(|source| ServerError::Bind { address: unknown, source })
 }

@@ -23,10 +23,7 @@ pub fn acceptor(certificates: &Path, key: &Path) -> Result<Acceptor, ServerError
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| refuse(certificates, error.to_string()))?;
     if chain.is_empty() {
-        return Err(refuse(
-            certificates,
-            "it has no certificate in it".to_owned(),
-        ));
+        return Err(refuse(certificates, "it has no certificate in it".to_owned()));
     }
     let private =
         PrivateKeyDer::from_pem_file(key).map_err(|error| refuse(key, error.to_string()))?;

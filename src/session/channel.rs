@@ -63,19 +63,13 @@ pub enum Answer {
 
 impl Parked {
     pub fn new(ticket: u64, answer: Answer) -> Self {
-        Self {
-            ticket,
-            answer,
-            frames: VecDeque::new(),
-            bytes: 0,
-        }
+        Self { ticket, answer, frames: VecDeque::new(), bytes: 0 }
     }
 
     /// Keeps a frame until the answer is there.
     pub fn keep(&mut self, kind: FrameKind, payload: &[u8]) {
         self.bytes += payload.len();
-        self.frames
-            .push_back((kind, Bytes::copy_from_slice(payload)));
+        self.frames.push_back((kind, Bytes::copy_from_slice(payload)));
     }
 }
 
@@ -115,31 +109,19 @@ pub struct Channels {
 impl Channels {
     #[inline]
     pub fn get_mut(&mut self, number: ChannelNumber) -> Option<&mut Channel> {
-        if self
-            .all
-            .get(self.last)
-            .is_none_or(|channel| channel.number != number)
-        {
-            self.last = self
-                .all
-                .binary_search_by_key(&number, |channel| channel.number)
-                .ok()?;
+        if self.all.get(self.last).is_none_or(|channel| channel.number != number) {
+            self.last = self.all.binary_search_by_key(&number, |channel| channel.number).ok()?;
         }
         self.all.get_mut(self.last).map(|channel| &mut **channel)
     }
 
     pub fn insert(&mut self, channel: Channel) {
-        let place = self
-            .all
-            .partition_point(|other| other.number < channel.number);
+        let place = self.all.partition_point(|other| other.number < channel.number);
         self.all.insert(place, Box::new(channel));
     }
 
     pub fn remove(&mut self, number: ChannelNumber) -> Option<Channel> {
-        let place = self
-            .all
-            .binary_search_by_key(&number, |channel| channel.number)
-            .ok()?;
+        let place = self.all.binary_search_by_key(&number, |channel| channel.number).ok()?;
         Some(*self.all.remove(place))
     }
 

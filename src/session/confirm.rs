@@ -41,14 +41,8 @@ impl Confirms {
             return;
         }
         // What needs no log waits only for those before it.
-        let log = log
-            .or(self.waiting.back().map(|last| last.log))
-            .unwrap_or_default();
-        self.waiting.push_back(Waiting {
-            upto: self.published,
-            log,
-            rejected,
-        });
+        let log = log.or(self.waiting.back().map(|last| last.log)).unwrap_or_default();
+        self.waiting.push_back(Waiting { upto: self.published, log, rejected });
     }
 
     /// Where the store has to get to before the next answer can be given.
@@ -60,10 +54,7 @@ impl Confirms {
     pub fn answer(&mut self, durable: LogPosition, mut send: impl FnMut(Method<'static>)) {
         let ack = |from: u64, upto: u64, send: &mut dyn FnMut(Method<'static>)| {
             if upto > from {
-                let ack = basic::Ack {
-                    delivery_tag: upto,
-                    multiple: upto - from > 1,
-                };
+                let ack = basic::Ack { delivery_tag: upto, multiple: upto - from > 1 };
                 send(Method::Basic(basic::Method::Ack(ack)));
             }
         };
@@ -76,11 +67,7 @@ impl Confirms {
             waiting.rejected.dedup();
             for tag in waiting.rejected.drain(..) {
                 ack(self.answered, tag - 1, &mut send);
-                let nack = basic::Nack {
-                    delivery_tag: tag,
-                    multiple: false,
-                    requeue: false,
-                };
+                let nack = basic::Nack { delivery_tag: tag, multiple: false, requeue: false };
                 send(Method::Basic(basic::Method::Nack(nack)));
                 self.answered = tag;
             }
@@ -101,11 +88,7 @@ mod tests {
         confirms.answer(LogPosition(durable), |method| {
             out.push(match method {
                 Method::Basic(basic::Method::Ack(ack)) => {
-                    format!(
-                        "ack {}{}",
-                        ack.delivery_tag,
-                        if ack.multiple { "+" } else { "" }
-                    )
+                    format!("ack {}{}", ack.delivery_tag, if ack.multiple { "+" } else { "" })
                 }
                 Method::Basic(basic::Method::Nack(nack)) => format!("nack {}", nack.delivery_tag),
                 other => format!("{other:?}"),
@@ -129,10 +112,7 @@ mod tests {
         publish(&mut confirms, 1);
         confirms.arrived(None, vec![]);
         assert_eq!(answers(&mut confirms, 0), ["ack 4"]);
-        assert!(
-            answers(&mut confirms, 0).is_empty(),
-            "every number is answered once"
-        );
+        assert!(answers(&mut confirms, 0).is_empty(), "every number is answered once");
     }
 
     #[test]
@@ -153,10 +133,7 @@ mod tests {
         let mut confirms = Confirms::default();
         publish(&mut confirms, 6);
         confirms.arrived(None, vec![5, 3, 5]);
-        assert_eq!(
-            answers(&mut confirms, 0),
-            ["ack 2+", "nack 3", "ack 4", "nack 5", "ack 6"]
-        );
+        assert_eq!(answers(&mut confirms, 0), ["ack 2+", "nack 3", "ack 4", "nack 5", "ack 6"]);
     }
 
     #[test]

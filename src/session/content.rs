@@ -13,10 +13,7 @@ use crate::protocol::{AmqpError, ContentHeader, Frame, FrameKind, MethodId, Repl
 /// No body may be announced larger than this, whatever the configuration says (B1.7).
 pub const BODY_SIZE_CAP: u64 = 512 * 1024 * 1024;
 
-pub const PUBLISH: MethodId = MethodId {
-    class: 60,
-    method: 40,
-};
+pub const PUBLISH: MethodId = MethodId { class: 60, method: 40 };
 
 /// A publish of which something is still to come.
 #[derive(Debug)]
@@ -76,9 +73,7 @@ impl Assembly {
 
     fn add_body(&mut self, frame: &Frame<'_>, chunk: &Bytes) -> Result<bool, AmqpError> {
         if frame.kind != FrameKind::Body {
-            return Err(unexpected(
-                "expected content body, got non content body frame instead",
-            ));
+            return Err(unexpected("expected content body, got non content body frame instead"));
         }
         let size = frame.payload.len() as u64;
         let Some(remaining) = self.remaining.checked_sub(size) else {

@@ -104,17 +104,9 @@ impl Context {
             let Some(confirms) = channel.confirms.as_mut() else {
                 continue;
             };
-            let rejected = flushed
-                .rejected
-                .iter()
-                .filter(|(rejected, _)| *rejected == number.0);
-            confirms.arrived(
-                flushed.log,
-                rejected.map(|(_, sequence)| *sequence).collect(),
-            );
-            confirms.answer(store.durable(), |answer| {
-                self.output.method(number, &answer)
-            });
+            let rejected = flushed.rejected.iter().filter(|(rejected, _)| *rejected == number.0);
+            confirms.arrived(flushed.log, rejected.map(|(_, sequence)| *sequence).collect());
+            confirms.answer(store.durable(), |answer| self.output.method(number, &answer));
             waits = waits.max(confirms.waits_for());
         }
         if let Some(position) = waits {
@@ -141,9 +133,7 @@ impl Context {
             if let Some(confirms) = channel.confirms.as_mut()
                 && confirms.waits_for().is_some()
             {
-                confirms.answer(store.durable(), |answer| {
-                    self.output.method(number, &answer)
-                });
+                confirms.answer(store.durable(), |answer| self.output.method(number, &answer));
                 waits = waits.max(confirms.waits_for());
             }
         }
@@ -155,13 +145,7 @@ impl Context {
     /// Notes that `count` deliveries of a source are acknowledged.
     #[inline]
     pub fn acknowledge(&mut self, source: SourceId, count: u32) {
-        match self
-            .settled
-            .iter_mut()
-            .rev()
-            .take(4)
-            .find(|settled| settled.0 == source)
-        {
+        match self.settled.iter_mut().rev().take(4).find(|settled| settled.0 == source) {
             Some(settled) => settled.1 += count,
             None => self.settled.push((source, count)),
         }
@@ -233,11 +217,7 @@ pub fn queue_name(channel: &Channel, name: &str) -> Result<String, AmqpError> {
         return Ok(clean(name));
     }
     let none = || AmqpError::new(ReplyCode::NotFound, "no previously declared queue");
-    channel
-        .last_queue
-        .as_ref()
-        .map(ToString::to_string)
-        .ok_or_else(none)
+    channel.last_queue.as_ref().map(ToString::to_string).ok_or_else(none)
 }
 
 /// Names lose their line breaks (B4.2).

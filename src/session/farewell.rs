@@ -41,10 +41,7 @@ impl GiveBack {
     }
 
     fn add(&mut self, queue: &Arc<Queue>, queued: Queued, counted: Option<Option<SubscriptionId>>) {
-        let index = self
-            .0
-            .iter()
-            .position(|share| Arc::ptr_eq(&share.queue, queue));
+        let index = self.0.iter().position(|share| Arc::ptr_eq(&share.queue, queue));
         let index = index.unwrap_or_else(|| {
             self.0.push(Share {
                 queue: Arc::clone(queue),
@@ -58,23 +55,14 @@ impl GiveBack {
         };
         share.items.push(queued);
         let Some(subscription) = counted else { return };
-        match share
-            .released
-            .iter_mut()
-            .find(|released| released.0 == subscription)
-        {
+        match share.released.iter_mut().find(|released| released.0 == subscription) {
             Some(released) => released.1 += 1,
             None => share.released.push((subscription, 1)),
         }
     }
 
     pub fn go(self, now: Time, effects: &mut Effects) {
-        for Share {
-            queue,
-            items,
-            released,
-        } in self.0
-        {
+        for Share { queue, items, released } in self.0 {
             queue.requeue(items, &released, now, effects);
         }
     }
@@ -145,10 +133,7 @@ impl Context {
         channel.unacked.take_until(0, |_, one| held.push(one));
         let transaction = channel.transaction.take();
         held.extend(
-            transaction
-                .into_iter()
-                .flat_map(|tx| tx.settlements)
-                .map(|settlement| settlement.held),
+            transaction.into_iter().flat_map(|tx| tx.settlements).map(|settlement| settlement.held),
         );
         for one in held {
             self.return_held(one, &channel, &mut back);

@@ -48,10 +48,7 @@ pub(super) enum LoginFailure {
     /// Nothing is answered (B2.6). For the log.
     Malformed(String),
     /// For the log, and what is answered to clients that want to know (B2.7).
-    Refused {
-        why: String,
-        answer: Option<AmqpError>,
-    },
+    Refused { why: String, answer: Option<AmqpError> },
 }
 
 impl Handshake {
@@ -93,9 +90,7 @@ impl Handshake {
             return Err(LoginFailure::Malformed(why));
         };
         let login =
-            services
-                .authenticator
-                .authenticate(mechanism, start_ok.response, peer.is_loopback);
+            services.authenticator.authenticate(mechanism, start_ok.response, peer.is_loopback);
         self.user = login.map_err(|error| match error {
             AuthenticationError::Malformed(why) => LoginFailure::Malformed(why.to_string()),
             AuthenticationError::Refused(why) => {
@@ -108,17 +103,8 @@ impl Handshake {
                 LoginFailure::Refused { why: why.to_string(), answer }
             }
         })?;
-        let Offer {
-            frame_max,
-            channel_max,
-            heartbeat_seconds,
-            ..
-        } = services.offer;
-        let tune = Tune {
-            channel_max,
-            frame_max,
-            heartbeat: heartbeat_seconds,
-        };
+        let Offer { frame_max, channel_max, heartbeat_seconds, .. } = services.offer;
+        let tune = Tune { channel_max, frame_max, heartbeat: heartbeat_seconds };
         send(output, connection::Method::Tune(tune));
         self.step = Step::TuneOk;
         Ok(())
@@ -127,12 +113,7 @@ impl Handshake {
     /// Behaviour B2.9: 0 would mean no limit, and we have one.
     pub(super) fn tune_ok(&mut self, tune_ok: &TuneOk, offer: &Offer) -> Result<(), AmqpError> {
         let frame_size_min = FRAME_SIZE_MIN.min(offer.frame_max);
-        negotiated(
-            "frame_max",
-            tune_ok.frame_max,
-            frame_size_min,
-            offer.frame_max,
-        )?;
+        negotiated("frame_max", tune_ok.frame_max, frame_size_min, offer.frame_max)?;
         let channel_max = u32::from(tune_ok.channel_max);
         negotiated("channel_max", channel_max, 1, u32::from(offer.channel_max))?;
         self.frame_max = tune_ok.frame_max;
@@ -159,18 +140,14 @@ impl Handshake {
             let text = format!("connection refused: node connection limit ({max}) is reached");
             return Err(refuse(text));
         }
-        let found = broker
-            .vhost(vhost)
-            .ok_or_else(|| refuse(format!("vhost {vhost} not found")));
+        let found = broker.vhost(vhost).ok_or_else(|| refuse(format!("vhost {vhost} not found")));
         let found = found.and_then(|found| {
             let name = VhostName::from(vhost);
             if services.authenticator.may_access_vhost(&self.user, &name) {
                 return Ok(found);
             }
             let user = &self.user;
-            Err(refuse(format!(
-                "access to vhost '{vhost}' refused for user '{user}'"
-            )))
+            Err(refuse(format!("access to vhost '{vhost}' refused for user '{user}'")))
         });
         let vhost = found.inspect_err(|_| broker.unregister(id))?;
         Ok(Context {
@@ -228,10 +205,8 @@ fn server_properties() -> FieldTable {
         "per_consumer_qos",
         "direct_reply_to",
     ];
-    let capabilities: FieldTable = capabilities
-        .into_iter()
-        .map(|name| (name, FieldValue::Bool(true)))
-        .collect();
+    let capabilities: FieldTable =
+        capabilities.into_iter().map(|name| (name, FieldValue::Bool(true))).collect();
     let mut properties = FieldTable::default();
     properties.insert("capabilities", FieldValue::Table(capabilities));
     let texts = [
@@ -251,14 +226,9 @@ fn server_properties() -> FieldTable {
 
 /// Behaviour B2.3: what is absent is false.
 fn capabilities(client_properties: &FieldTable) -> Capabilities {
-    let table = client_properties
-        .get("capabilities")
-        .and_then(FieldValue::as_table);
+    let table = client_properties.get("capabilities").and_then(FieldValue::as_table);
     let has = |name: &str| {
-        table
-            .and_then(|table| table.get(name))
-            .and_then(FieldValue::as_bool)
-            .unwrap_or(false)
+        table.and_then(|table| table.get(name)).and_then(FieldValue::as_bool).unwrap_or(false)
     };
     Capabilities {
         consumer_cancel_notify: has("consumer_cancel_notify"),

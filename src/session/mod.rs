@@ -164,20 +164,13 @@ impl Session {
     pub fn ready(&self, input: &[u8]) -> Ready {
         match &self.stage {
             Stage::Handshake(handshake) if matches!(handshake.step, Step::Header) => {
-                let whole = if greeting(input) == Greeting::Incomplete {
-                    0
-                } else {
-                    8
-                };
+                let whole = if greeting(input) == Greeting::Incomplete { 0 } else { 8 };
                 Ready { whole, wanted: 8 }
             }
             Stage::Handshake(_) => whole_frames(input, FRAME_SIZE_BEFORE_TUNE),
             Stage::Open(open) => whole_frames(input, open.ctx.frame_max),
             Stage::Closing { .. } => whole_frames(input, self.services.offer.frame_max),
-            Stage::Doomed { .. } | Stage::Over => Ready {
-                whole: input.len(),
-                wanted: 0,
-            },
+            Stage::Doomed { .. } | Stage::Over => Ready { whole: input.len(), wanted: 0 },
         }
     }
 
@@ -261,16 +254,12 @@ impl Session {
             (Step::Open, connection::Method::Open(open)) => self.open(open.virtual_host, now),
             (_, connection::Method::Close(_)) => {
                 let ok = connection::Method::CloseOk(connection::CloseOk {});
-                self.output
-                    .method(ChannelNumber::CONNECTION, &Method::Connection(ok));
+                self.output.method(ChannelNumber::CONNECTION, &Method::Connection(ok));
                 self.stage = Stage::Over;
             }
             (_, method) => {
                 let id = Method::Connection(method).id();
-                self.doom(
-                    &format!("method {id} at the wrong moment of the handshake"),
-                    now,
-                );
+                self.doom(&format!("method {id} at the wrong moment of the handshake"), now);
             }
         }
     }
@@ -286,9 +275,7 @@ impl Session {
                 if let Some(error) = answer {
                     self.write_close(&error);
                 }
-                self.stage = Stage::Doomed {
-                    until: now + PENALTY,
-                };
+                self.stage = Stage::Doomed { until: now + PENALTY };
             }
         }
     }
@@ -320,8 +307,7 @@ impl Session {
                 // Everything is back and exclusive names are free before close-ok says so (B2.11).
                 self.leave();
                 let ok = connection::Method::CloseOk(connection::CloseOk {});
-                self.output
-                    .method(ChannelNumber::CONNECTION, &Method::Connection(ok));
+                self.output.method(ChannelNumber::CONNECTION, &Method::Connection(ok));
                 self.stage = Stage::Over;
             }
             Ok(Turn::Shutdown(reason)) => {
@@ -337,15 +323,8 @@ impl Session {
         tracing::info!(connection = self.id.0, peer, %error, "closing connection");
         self.leave();
         self.write_close(error);
-        let wait = if error.stop_reading {
-            PENALTY
-        } else {
-            CLOSE_WAIT_MAX
-        };
-        self.stage = Stage::Closing {
-            until: now + wait,
-            reading: !error.stop_reading,
-        };
+        let wait = if error.stop_reading { PENALTY } else { CLOSE_WAIT_MAX };
+        self.stage = Stage::Closing { until: now + wait, reading: !error.stop_reading };
     }
 
     fn write_close(&mut self, error: &AmqpError) {
@@ -363,15 +342,8 @@ impl Session {
     /// Silence for three seconds, then the end: what RabbitMQ does to those who break the rules before
     /// they have logged in, so that trying is slow (B1.2).
     fn doom(&mut self, why: &str, now: Time) {
-        tracing::warn!(
-            connection = self.id.0,
-            peer = self.peer.name,
-            why,
-            "handshake failed"
-        );
-        self.stage = Stage::Doomed {
-            until: now + PENALTY,
-        };
+        tracing::warn!(connection = self.id.0, peer = self.peer.name, why, "handshake failed");
+        self.stage = Stage::Doomed { until: now + PENALTY };
     }
 
     fn receive_closing(&mut self, chunk: &Bytes) {
@@ -389,8 +361,7 @@ impl Session {
                 Ok(Method::Connection(connection::Method::Close(_))) => {
                     // It crossed ours on the wire (B0.4).
                     let ok = connection::Method::CloseOk(connection::CloseOk {});
-                    self.output
-                        .method(ChannelNumber::CONNECTION, &Method::Connection(ok));
+                    self.output.method(ChannelNumber::CONNECTION, &Method::Connection(ok));
                 }
                 _ => {}
             }
@@ -408,10 +379,7 @@ impl Session {
                 let mut entries = Vec::new();
                 self.outbox.take(&mut entries, &mut Vec::new());
                 // Nobody but the broker itself knows this connection yet.
-                if entries
-                    .iter()
-                    .any(|entry| matches!(entry, Outgoing::Shutdown(_)))
-                {
+                if entries.iter().any(|entry| matches!(entry, Outgoing::Shutdown(_))) {
                     self.drop_everything();
                 }
             }

@@ -46,12 +46,7 @@ pub struct Open {
 
 impl Open {
     pub fn new(ctx: Context) -> Self {
-        Self {
-            ctx,
-            channels: Channels::default(),
-            entries: Vec::new(),
-            starved: Vec::new(),
-        }
+        Self { ctx, channels: Channels::default(), entries: Vec::new(), starved: Vec::new() }
     }
 
     /// Handles whole frames. An error ends the connection.
@@ -196,14 +191,8 @@ impl Open {
         if !assembly.add(frame, chunk)? {
             return Ok(());
         }
-        let Some(Assembly {
-            mandatory,
-            immediate,
-            address,
-            header,
-            body,
-            ..
-        }) = channel.content.take()
+        let Some(Assembly { mandatory, immediate, address, header, body, .. }) =
+            channel.content.take()
         else {
             return Ok(());
         };
@@ -212,13 +201,7 @@ impl Open {
             BodyParts::Large(parts) => Body::Large(parts.clone()),
         };
         let header = header.unwrap_or_default();
-        let content = Content {
-            address: &address,
-            mandatory,
-            immediate,
-            header: &header,
-            body,
-        };
+        let content = Content { address: &address, mandatory, immediate, header: &header, body };
         publish::publish(&mut self.ctx, channel, content)
     }
 
@@ -281,8 +264,7 @@ impl Open {
             Method::Connection(connection::Method::UpdateSecret(_)) => {
                 // Means something to tokens only; a password is looked at once (B2.13).
                 let ok = connection::Method::UpdateSecretOk(connection::UpdateSecretOk {});
-                self.ctx
-                    .send(ChannelNumber::CONNECTION, &Method::Connection(ok));
+                self.ctx.send(ChannelNumber::CONNECTION, &Method::Connection(ok));
                 Ok(Turn::GoOn)
             }
             _ => {
@@ -294,10 +276,7 @@ impl Open {
 
     /// A method on a running channel, to its handler.
     fn method(&mut self, number: ChannelNumber, method: Method<'_>) -> Result<(), AmqpError> {
-        if !matches!(
-            method,
-            Method::Basic(basic::Method::Publish(_) | basic::Method::Ack(_))
-        ) {
+        if !matches!(method, Method::Basic(basic::Method::Publish(_) | basic::Method::Ack(_))) {
             self.flush();
         }
         if let Method::Channel(method) = method {
@@ -332,10 +311,7 @@ impl Open {
     ) -> Result<(), AmqpError> {
         let reply = match method {
             channel_method::Method::Open(_) => {
-                return Err(AmqpError::new(
-                    ReplyCode::ChannelError,
-                    "second 'channel.open' seen",
-                ));
+                return Err(AmqpError::new(ReplyCode::ChannelError, "second 'channel.open' seen"));
             }
             channel_method::Method::Flow(flow) if flow.active => {
                 channel_method::Method::FlowOk(channel_method::FlowOk { active: true })
@@ -370,10 +346,7 @@ impl Open {
             class_id: error.method.class,
             method_id: error.method.method,
         };
-        self.ctx.send(
-            number,
-            &Method::Channel(channel_method::Method::Close(close)),
-        );
+        self.ctx.send(number, &Method::Channel(channel_method::Method::Close(close)));
         let mut channel = Channel::new(number);
         channel.closing = true;
         self.channels.insert(channel);
@@ -385,21 +358,15 @@ impl Open {
         self.ctx.now = now;
         let mut turn = Turn::GoOn;
         while self.ctx.output.len() < OUTPUT_HIGH && turn == Turn::GoOn {
-            let (mut entries, mut starved) = (
-                std::mem::take(&mut self.entries),
-                std::mem::take(&mut self.starved),
-            );
+            let (mut entries, mut starved) =
+                (std::mem::take(&mut self.entries), std::mem::take(&mut self.starved));
             self.ctx.outbox.take(&mut entries, &mut starved);
             let idle = entries.is_empty() && starved.is_empty();
             for entry in entries.drain(..) {
                 match entry {
                     Outgoing::Delivery(delivery) => self.deliver(delivery),
                     Outgoing::Cancelled(source) => self.queue_gone(source),
-                    Outgoing::Completed {
-                        channel,
-                        ticket,
-                        error,
-                    } => {
+                    Outgoing::Completed { channel, ticket, error } => {
                         self.unpark(ChannelNumber(channel), ticket, error)?;
                     }
                     Outgoing::Shutdown(reason) => turn = Turn::Shutdown(reason),
@@ -433,15 +400,8 @@ impl Open {
         let (tag_bytes, flag) = tag_and_flag.split_at_mut(8);
         tag_bytes.copy_from_slice(&tag.to_be_bytes());
         flag.fill(u8::from(queued.redelivered));
-        let method = [
-            &source.deliver[..],
-            &tag_and_flag,
-            queued.message.address(),
-            &[],
-        ];
-        self.ctx
-            .output
-            .content(channel.number, self.ctx.frame_max, method, &queued.message);
+        let method = [&source.deliver[..], &tag_and_flag, queued.message.address(), &[]];
+        self.ctx.output.content(channel.number, self.ctx.frame_max, method, &queued.message);
         if !source.no_ack {
             source.unacked += 1;
             channel.unacked.push(tag, Held { source: id, queued });
@@ -462,12 +422,8 @@ impl Open {
             channel.consumers.remove(&tag);
         }
         if self.ctx.capabilities.consumer_cancel_notify {
-            let cancel = basic::Cancel {
-                consumer_tag: &tag,
-                nowait: true,
-            };
-            self.ctx
-                .send(number, &Method::Basic(basic::Method::Cancel(cancel)));
+            let cancel = basic::Cancel { consumer_tag: &tag, nowait: true };
+            self.ctx.send(number, &Method::Basic(basic::Method::Cancel(cancel)));
         }
         self.ctx.sources.remove_if_over(id);
     }
@@ -494,11 +450,7 @@ impl Open {
             return Ok(());
         };
         if let Some(error) = error {
-            tracing::error!(
-                channel = number.0,
-                error,
-                "a change could not be made durable"
-            );
+            tracing::error!(channel = number.0, error, "a change could not be made durable");
             return Err(AmqpError::new(ReplyCode::InternalError, ""));
         }
         let Answer::Method(payload) = parked.answer;
@@ -506,14 +458,7 @@ impl Open {
             self.ctx.output.encoded_method(number, &payload);
         }
         for (kind, payload) in parked.frames {
-            self.frame(
-                &Frame {
-                    kind,
-                    channel: number,
-                    payload: &payload,
-                },
-                &payload,
-            )?;
+            self.frame(&Frame { kind, channel: number, payload: &payload }, &payload)?;
         }
         Ok(())
     }
@@ -552,19 +497,11 @@ fn basic_method(
             class::settle::settle(ctx, channel, ack.delivery_tag, ack.multiple, Kind::Ack)
         }
         basic::Method::Nack(nack) => {
-            let kind = if nack.requeue {
-                Kind::Requeue
-            } else {
-                Kind::Reject
-            };
+            let kind = if nack.requeue { Kind::Requeue } else { Kind::Reject };
             class::settle::settle(ctx, channel, nack.delivery_tag, nack.multiple, kind)
         }
         basic::Method::Reject(reject) => {
-            let kind = if reject.requeue {
-                Kind::Requeue
-            } else {
-                Kind::Reject
-            };
+            let kind = if reject.requeue { Kind::Requeue } else { Kind::Reject };
             class::settle::settle(ctx, channel, reject.delivery_tag, false, kind)
         }
         basic::Method::Qos(qos) => class::consume::qos(ctx, channel, &qos),

@@ -79,8 +79,7 @@ impl Output {
         let method_len: usize = method.iter().map(|piece| piece.len()).sum();
         let header = message.header();
         let body = message.inline_body();
-        self.tail
-            .reserve(method_len + header.len() + body.len() + 3 * FRAME_OVERHEAD);
+        self.tail.reserve(method_len + header.len() + body.len() + 3 * FRAME_OVERHEAD);
         write_head(&mut self.tail, FrameKind::Method, channel, method_len);
         for piece in method {
             self.tail.extend_from_slice(piece);
@@ -127,11 +126,7 @@ impl Output {
     /// Fills `slices` with what to write next and says how many it used.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let tail = self.tail.get(self.head..).unwrap_or_default();
-        let all = self
-            .segments
-            .iter()
-            .map(|segment| &segment[..])
-            .chain([tail]);
+        let all = self.segments.iter().map(|segment| &segment[..]).chain([tail]);
         let mut used = 0;
         for (slice, bytes) in slices.iter_mut().zip(all.filter(|bytes| !bytes.is_empty())) {
             *slice = IoSlice::new(bytes);

@@ -103,10 +103,7 @@ impl Sources {
 
     /// Forgets a source that nothing refers to any more.
     pub fn remove_if_over(&mut self, id: SourceId) {
-        if self
-            .get(id)
-            .is_some_and(|source| !source.live && source.unacked == 0)
-        {
+        if self.get(id).is_some_and(|source| !source.live && source.unacked == 0) {
             self.remove(id);
         }
     }

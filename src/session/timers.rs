@@ -59,11 +59,7 @@ impl Timers {
 
     /// When [`tick`](Self::tick) has something to do, with so many bytes waiting for the socket.
     pub fn deadline(&self, waiting: usize) -> Time {
-        let stall = if waiting > 0 {
-            self.next_stall
-        } else {
-            Time::NEVER
-        };
+        let stall = if waiting > 0 { self.next_stall } else { Time::NEVER };
         self.next_send.min(self.next_receive).min(stall)
     }
 
@@ -128,21 +124,15 @@ mod tests {
                 timers.received();
             }
         });
-        let gone = happened
-            .iter()
-            .find(|(_, due)| due.give_up.is_some())
-            .map(|(at, _)| *at);
+        let gone = happened.iter().find(|(_, due)| due.give_up.is_some()).map(|(at, _)| *at);
         assert_eq!(gone, Some(6000));
     }
 
     #[test]
     fn heartbeats_go_out_every_half_interval_of_idleness() {
         let happened = run(4, 9, |_, timers| timers.received());
-        let sent: Vec<u64> = happened
-            .iter()
-            .filter(|(_, due)| due.send_heartbeat)
-            .map(|(at, _)| *at)
-            .collect();
+        let sent: Vec<u64> =
+            happened.iter().filter(|(_, due)| due.send_heartbeat).map(|(at, _)| *at).collect();
         assert_eq!(sent, [2000, 4000, 6000, 8000]);
         assert!(happened.iter().all(|(_, due)| due.give_up.is_none()));
     }
@@ -164,11 +154,7 @@ mod tests {
         let mut timers = Timers::new(0, Time(0));
         let mut gone = None;
         for seconds in 1..120 {
-            if timers
-                .tick(7, 100, true, Time(seconds * 1000))
-                .give_up
-                .is_some()
-            {
+            if timers.tick(7, 100, true, Time(seconds * 1000)).give_up.is_some() {
                 gone = gone.or(Some(seconds));
             }
         }

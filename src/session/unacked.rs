@@ -56,12 +56,7 @@ impl Unacked {
             self.entries.len()
         } else {
             match self.find(tag) {
-                Some(index)
-                    if self
-                        .entries
-                        .get(index)
-                        .is_some_and(|entry| entry.1.is_some()) =>
-                {
+                Some(index) if self.entries.get(index).is_some_and(|entry| entry.1.is_some()) => {
                     index + 1
                 }
                 _ => return false,
@@ -80,10 +75,8 @@ impl Unacked {
     /// Puts back what a rollback makes unsettled again (behaviour B7.4).
     pub fn restore(&mut self, mut settled: Vec<(u64, Held)>) {
         self.held += settled.len();
-        let mut all: Vec<(u64, Option<Held>)> = settled
-            .drain(..)
-            .map(|(tag, held)| (tag, Some(held)))
-            .collect();
+        let mut all: Vec<(u64, Option<Held>)> =
+            settled.drain(..).map(|(tag, held)| (tag, Some(held))).collect();
         all.extend(self.entries.drain(..).filter(|entry| entry.1.is_some()));
         all.sort_by_key(|entry| entry.0);
         self.entries = all.into();
@@ -94,9 +87,7 @@ impl Unacked {
         if self.entries.front().is_some_and(|entry| entry.0 == tag) {
             return Some(0);
         }
-        self.entries
-            .binary_search_by_key(&tag, |entry| entry.0)
-            .ok()
+        self.entries.binary_search_by_key(&tag, |entry| entry.0).ok()
     }
 
     fn close_gaps(&mut self) {
@@ -128,24 +119,18 @@ mod tests {
             deadline: Time::NEVER,
             redelivered: false,
         };
-        Held {
-            source: SourceId(0),
-            queued,
-        }
+        Held { source: SourceId(0), queued }
     }
 
     fn filled(tags: impl IntoIterator<Item = u64>) -> Unacked {
         let mut unacked = Unacked::default();
-        tags.into_iter()
-            .for_each(|tag| unacked.push(tag, held(tag)));
+        tags.into_iter().for_each(|tag| unacked.push(tag, held(tag)));
         unacked
     }
 
     fn taken_until(unacked: &mut Unacked, tag: u64) -> Option<Vec<u64>> {
         let mut tags = Vec::new();
-        unacked
-            .take_until(tag, |tag, _| tags.push(tag))
-            .then_some(tags)
+        unacked.take_until(tag, |tag, _| tags.push(tag)).then_some(tags)
     }
 
     #[test]
@@ -176,11 +161,7 @@ mod tests {
             unacked.push(tag, held(tag));
             assert!(unacked.take(tag).is_some());
         }
-        assert!(
-            unacked.entries.len() < 2 * COMPACT_MIN,
-            "{}",
-            unacked.entries.len()
-        );
+        assert!(unacked.entries.len() < 2 * COMPACT_MIN, "{}", unacked.entries.len());
         assert_eq!(taken_until(&mut unacked, 0), Some(vec![1]));
     }
 

@@ -9,10 +9,7 @@ pub enum DirectoryError {
     #[error("the data directory {0} is in use by another process")]
     Held(PathBuf),
     #[error("cannot use the data directory {path}: {source}")]
-    Io {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Io { path: PathBuf, source: std::io::Error },
 }
 
 /// Holds the directory's lock until it is dropped, or the process ends in whatever way.
@@ -25,22 +22,12 @@ pub struct DataDirectory {
 impl DataDirectory {
     /// Creates the directory if need be, and locks it.
     pub fn open(path: &Path) -> Result<Self, DirectoryError> {
-        let io = |source| DirectoryError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| DirectoryError::Io { path: path.to_owned(), source };
         std::fs::create_dir_all(path).map_err(io)?;
-        let options = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .to_owned();
+        let options = OpenOptions::new().create(true).truncate(false).write(true).to_owned();
         let lock = options.open(path.join("lock")).map_err(io)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(DirectoryError::Held(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(io(source)),
         }
@@ -60,10 +47,7 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("data");
         let held = DataDirectory::open(&path).unwrap();
-        assert!(matches!(
-            DataDirectory::open(&path),
-            Err(DirectoryError::Held(_))
-        ));
+        assert!(matches!(DataDirectory::open(&path), Err(DirectoryError::Held(_))));
         drop(held);
         assert!(DataDirectory::open(&path).is_ok());
     }
@@ -74,9 +58,6 @@ mod tests {
         let path = parent.path().join("file");
         std::fs::write(&path, "").unwrap();
         let error = DataDirectory::open(&path).unwrap_err().to_string();
-        assert!(
-            error.starts_with("cannot use the data directory "),
-            "{error}"
-        );
+        assert!(error.starts_with("cannot use the data directory "), "{error}");
     }
 }

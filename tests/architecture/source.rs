@@ -89,10 +89,7 @@ fn unfold(tokens: &[Token], mut at: usize, prefix: &[String], found: &mut Vec<Us
 fn resolve(path: &mut UsedPath, here: &[String]) {
     let leading = |word: &str| path.parts.iter().take_while(|part| *part == word).count();
     let selves = leading("self");
-    let supers = path.parts[selves..]
-        .iter()
-        .take_while(|part| *part == "super")
-        .count();
+    let supers = path.parts[selves..].iter().take_while(|part| *part == "super").count();
     // A path of nothing but `super` is a visibility, as in `pub(super)`.
     if supers > 0 && path.parts.len() > selves + supers {
         let outer = here.len().saturating_sub(supers);
@@ -164,11 +161,8 @@ fn attribute_end(tokens: &[Token], at: usize) -> Option<usize> {
 
 /// `#[test]`, or a `cfg` that only tests fulfil.
 fn is_test(attribute: &[Token]) -> bool {
-    let words: Vec<_> = attribute
-        .iter()
-        .map(|token| &*token.text)
-        .filter(|text| is_word(text))
-        .collect();
+    let words: Vec<_> =
+        attribute.iter().map(|token| &*token.text).filter(|text| is_word(text)).collect();
     match words.as_slice() {
         ["test"] => true,
         ["cfg", conditions @ ..] => {
@@ -242,10 +236,7 @@ pub(super) fn tokens(source: &str) -> Vec<Token> {
             ('\'', _) if char_at(at + 2) == '\'' => at += 3,
             (':', ':') => {
                 at += 2;
-                found.push(Token {
-                    line,
-                    text: "::".to_owned(),
-                });
+                found.push(Token { line, text: "::".to_owned() });
             }
             _ if char.is_alphanumeric() || char == '_' => {
                 while char_at(at).is_alphanumeric() || char_at(at) == '_' {
@@ -263,17 +254,11 @@ pub(super) fn tokens(source: &str) -> Vec<Token> {
             _ => {
                 at += 1;
                 if !char.is_whitespace() {
-                    found.push(Token {
-                        line,
-                        text: char.to_string(),
-                    });
+                    found.push(Token { line, text: char.to_string() });
                 }
             }
         }
-        line += chars[start..at]
-            .iter()
-            .filter(|char| **char == '\n')
-            .count();
+        line += chars[start..at].iter().filter(|char| **char == '\n').count();
     }
     found
 }

@@ -68,10 +68,7 @@ impl<R> Anchors<R> {
 
 impl<R> Default for Anchors<R> {
     fn default() -> Self {
-        Self {
-            filed: AHashMap::new(),
-            hasher: RandomState::new(),
-        }
+        Self { filed: AHashMap::new(), hasher: RandomState::new() }
     }
 }
 

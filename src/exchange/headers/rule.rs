@@ -41,11 +41,7 @@ impl XMatch {
     pub(super) fn conditions(self, arguments: &FieldTable) -> impl Iterator<Item = (&str, Wanted)> {
         let mut seen: Vec<&str> = Vec::new();
         arguments.iter().filter_map(move |(name, value)| {
-            let is_skipped = if self.with_x {
-                name == X_MATCH
-            } else {
-                name.starts_with("x-")
-            };
+            let is_skipped = if self.with_x { name == X_MATCH } else { name.starts_with("x-") };
             if is_skipped || seen.contains(&name) {
                 return None;
             }

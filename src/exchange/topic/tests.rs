@@ -16,68 +16,35 @@ fn check(binding_key: &str, matching: &[&str], other: &[&str]) {
     let mut trie = Trie::default();
     trie.insert(binding_key.as_bytes(), &1);
     for key in matching {
-        assert_eq!(
-            matches(&trie, key),
-            [1],
-            "{binding_key:?} has to match {key:?}"
-        );
+        assert_eq!(matches(&trie, key), [1], "{binding_key:?} has to match {key:?}");
     }
     for key in other {
-        assert_eq!(
-            matches(&trie, key),
-            [],
-            "{binding_key:?} must not match {key:?}"
-        );
+        assert_eq!(matches(&trie, key), [], "{binding_key:?} must not match {key:?}");
     }
     trie.remove(binding_key.as_bytes(), &1);
-    assert!(
-        trie.is_pristine(),
-        "{binding_key:?} leaves something behind"
-    );
+    assert!(trie.is_pristine(), "{binding_key:?} leaves something behind");
 }
 
 #[test]
 fn the_matrix_of_patterns_and_keys_holds() {
-    let some = [
-        "", "a", ".", "a.", ".a", "a.b", "a..b", "..", "a.b.c", "b.a.b",
-    ];
+    let some = ["", "a", ".", "a.", ".a", "a.b", "a..b", "..", "a.b.c", "b.a.b"];
     let but_empty = &some[1..];
     check("#", &some, &[]);
     check("#.#", &some, &[]);
     check("#.#.#", &some, &[]);
     check("*", &["a", "bb", "*", "#"], &["", "a.b", "."]);
     check("a.*", &["a.b", "a."], &["a", "a.b.c", "", "b.a"]);
-    check(
-        "a.#",
-        &["a", "a.", "a..b", "a.b.c"],
-        &["b.a", "", "aa", ".a"],
-    );
-    check(
-        "#.a",
-        &["a", ".a", "b.a", "b.c.a", "a.a"],
-        &["a.b", "", "a."],
-    );
-    check(
-        "a.*.b",
-        &["a.x.b", "a..b", "a.b.b"],
-        &["a.b", "a.x.y.b", "a.x.b."],
-    );
-    check(
-        "a.#.b",
-        &["a.b", "a..b", "a.x.b", "a.x.y.b", "a.b.b"],
-        &["a", "b", "a.b.", "a.b.c"],
-    );
+    check("a.#", &["a", "a.", "a..b", "a.b.c"], &["b.a", "", "aa", ".a"]);
+    check("#.a", &["a", ".a", "b.a", "b.c.a", "a.a"], &["a.b", "", "a."]);
+    check("a.*.b", &["a.x.b", "a..b", "a.b.b"], &["a.b", "a.x.y.b", "a.x.b."]);
+    check("a.#.b", &["a.b", "a..b", "a.x.b", "a.x.y.b", "a.b.b"], &["a", "b", "a.b.", "a.b.c"]);
     check("*.*", &["a.b", ".", "a.", ".a"], &["..", "", "a"]);
     check("*.*.*", &["..", "a..b", "a.b.c"], &["a.b", "", "a.b.c.d"]);
     check("*.#", but_empty, &[""]);
     check("#.*", but_empty, &[""]);
     check("#.*.#", but_empty, &[""]);
     check("#.*.*", &["a.b", ".", "a.b.c"], &["", "a"]);
-    check(
-        "#.a.#",
-        &["a", "a.b", "b.a", "b.a.b", "a.a", ".a."],
-        &["", "b", "aa", "b.c"],
-    );
+    check("#.a.#", &["a", "a.b", "b.a", "b.a.b", "a.a", ".a."], &["", "b", "aa", "b.c"]);
     check("", &[""], &[".", "a", "#"]);
     check(".", &["."], &["", "a", "..", "a."]);
     check("a.", &["a."], &["a", "a.b", "a.."]);
@@ -107,9 +74,7 @@ fn a_key_that_is_not_utf_8_matches_by_its_bytes() {
 #[test]
 fn every_matching_pattern_is_reported_once() {
     let mut trie = Trie::default();
-    for (number, pattern) in ["#", "a.#", "#.a.#", "*.a", "a.a", "#.#.a", "b.#"]
-        .iter()
-        .enumerate()
+    for (number, pattern) in ["#", "a.#", "#.a.#", "*.a", "a.a", "#.#.a", "b.#"].iter().enumerate()
     {
         trie.insert(pattern.as_bytes(), &(number as u32));
     }
@@ -147,10 +112,7 @@ fn the_work_for_patterns_full_of_hashes_is_bounded_by_nodes_times_words() {
         assert_eq!(found, usize::from(*pattern != near_miss), "{pattern}");
         let nodes = pattern.split('.').count() + 1;
         // Each visit is a node that was reached, or one that a word was offered to.
-        assert!(
-            visited <= 3 * nodes * (words_max + 1),
-            "{visited} visits for {pattern}"
-        );
+        assert!(visited <= 3 * nodes * (words_max + 1), "{visited} visits for {pattern}");
     }
 }
 
@@ -158,11 +120,7 @@ fn the_work_for_patterns_full_of_hashes_is_bounded_by_nodes_times_words() {
 fn every_mixture_of_wildcards_at_once_still_costs_nodes_times_words() {
     let mut patterns = vec![String::from("a")];
     for _ in 0..6 {
-        let longer = |word| {
-            patterns
-                .iter()
-                .map(move |pattern| format!("{pattern}.{word}"))
-        };
+        let longer = |word| patterns.iter().map(move |pattern| format!("{pattern}.{word}"));
         patterns = longer("a").chain(longer("*")).chain(longer("#")).collect();
     }
     let mut trie = Trie::default();
@@ -173,10 +131,7 @@ fn every_mixture_of_wildcards_at_once_still_costs_nodes_times_words() {
     let key = vec!["a"; words_count].join(".");
     let mut found = Vec::new();
     let visited = trie.matches(key.as_bytes(), &mut |destination| found.push(*destination));
-    let with_hash = patterns
-        .iter()
-        .filter(|pattern| pattern.contains('#'))
-        .count();
+    let with_hash = patterns.iter().filter(|pattern| pattern.contains('#')).count();
     assert_eq!(found.len(), with_hash);
     let nodes: usize = (0..=7).map(|depth| 3_usize.pow(depth)).sum();
     assert!(visited <= 3 * nodes * (words_count + 1), "{visited} visits");
@@ -219,10 +174,8 @@ enum Operation {
 
 fn operation() -> impl Strategy<Value = Operation> {
     let joined = |words: Vec<&'static str>| words.join(".");
-    let binding_key = prop::collection::vec(
-        prop::sample::select(vec!["", "a", "b", "*", "#", "#"]),
-        0..6,
-    );
+    let binding_key =
+        prop::collection::vec(prop::sample::select(vec!["", "a", "b", "*", "#", "#"]), 0..6);
     let routing_key = prop::collection::vec(prop::sample::select(vec!["", "a", "b", "c"]), 0..6);
     prop_oneof![
         (binding_key.prop_map(joined), 0..4_u32).prop_map(|(key, to)| Operation::Bind(key, to)),

@@ -73,12 +73,7 @@ impl<D: Clone + Eq + Hash> Trie<D> {
 
     pub(super) fn remove(&mut self, pattern: &[u8], destination: &D) {
         let mut words = words::pattern(pattern);
-        remove_below(
-            &mut self.root,
-            &mut words,
-            destination,
-            &mut self.vocabulary,
-        );
+        remove_below(&mut self.root, &mut words, destination, &mut self.vocabulary);
     }
 
     /// Calls `found` for the destinations of every pattern that matches `key`, once per pattern, and
@@ -178,13 +173,7 @@ struct Walk<'a, 'f, D> {
 impl<'a, 'f, D: Clone + Eq + Hash> Walk<'a, 'f, D> {
     fn new(found: &'f mut dyn FnMut(&D)) -> Self {
         let (here, lasting) = (SmallVec::new(), SmallVec::new());
-        Self {
-            here,
-            lasting,
-            reached: Reached::default(),
-            found,
-            visited: 0,
-        }
+        Self { here, lasting, reached: Reached::default(), found, visited: 0 }
     }
 
     /// Adds an ordinary node, and the nodes behind its `#`s, which match no word as well.
@@ -274,10 +263,7 @@ impl<D> Reached<D> {
 
 impl<D> Default for Reached<D> {
     fn default() -> Self {
-        Self {
-            few: SmallVec::new(),
-            many: HashSet::default(),
-        }
+        Self { few: SmallVec::new(), many: HashSet::default() }
     }
 }
 
@@ -305,9 +291,6 @@ impl<D> Default for Node<D> {
 
 impl<D> Default for Trie<D> {
     fn default() -> Self {
-        Self {
-            root: Node::default(),
-            vocabulary: Vocabulary::default(),
-        }
+        Self { root: Node::default(), vocabulary: Vocabulary::default() }
     }
 }

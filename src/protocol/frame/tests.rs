@@ -16,18 +16,9 @@ fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
 fn check_refused(input: &[u8], code: ReplyCode, text: &str, stop_reading: bool) {
     let error = parse_frame(input, FRAME_MAX).expect_err("a refusal");
     assert_eq!((error.code, error.text.as_str()), (code, text));
-    assert_eq!(
-        (error.scope, error.stop_reading),
-        (Scope::Connection, stop_reading)
-    );
+    assert_eq!((error.scope, error.stop_reading), (Scope::Connection, stop_reading));
     assert_eq!((error.method.class, error.method.method), (0, 0));
-    assert_eq!(
-        whole_frames(input, FRAME_MAX),
-        Ready {
-            whole: input.len(),
-            wanted: 0
-        }
-    );
+    assert_eq!(whole_frames(input, FRAME_MAX), Ready { whole: input.len(), wanted: 0 });
 }
 
 #[test]
@@ -62,14 +53,7 @@ fn each_kind_of_frame_is_read() {
         let mut input = frame(kind, channel, payload);
         input.extend(b"behind");
         let (frame, rest) = parse_frame(&input, FRAME_MAX).unwrap().unwrap();
-        assert_eq!(
-            frame,
-            Frame {
-                kind: expected,
-                channel: ChannelNumber(channel),
-                payload
-            }
-        );
+        assert_eq!(frame, Frame { kind: expected, channel: ChannelNumber(channel), payload });
         assert_eq!(rest, b"behind");
     }
 }
@@ -82,24 +66,9 @@ fn malformed_frames_are_refused() {
     check_refused(&frame(4, 1, &[1, 2]), FrameError, &unknown(4, "1,2"), false);
     check_refused(&frame(8, 0, &[9]), FrameError, &unknown(8, "9"), false);
     check_refused(&frame(8, 3, &[9]), FrameError, &unknown(8, "9"), false);
-    check_refused(
-        &frame(1, 1, &[0, 20, 0]),
-        FrameError,
-        &unknown(1, "0,20,0"),
-        false,
-    );
-    check_refused(
-        &frame(2, 1, &[0; 11]),
-        FrameError,
-        &unknown(2, "0,0,0,0,0,0,0,0,0,0,0"),
-        false,
-    );
-    check_refused(
-        &frame(8, 1, &[]),
-        UnexpectedFrame,
-        "type 8, all octets = <<>>",
-        false,
-    );
+    check_refused(&frame(1, 1, &[0, 20, 0]), FrameError, &unknown(1, "0,20,0"), false);
+    check_refused(&frame(2, 1, &[0; 11]), FrameError, &unknown(2, "0,0,0,0,0,0,0,0,0,0,0"), false);
+    check_refused(&frame(8, 1, &[]), UnexpectedFrame, "type 8, all octets = <<>>", false);
 
     let mut bad_end = frame(3, 1, &[5; 20]);
     *bad_end.last_mut().unwrap() = 0xCF;
@@ -117,11 +86,7 @@ fn payload_may_exceed_its_share_by_eight() {
     check_refused(&frame(3, 1, &[0; 4097]), ReplyCode::FrameError, text, true);
     // The size alone decides; nobody waits for the payload.
     check_refused(&[3, 0, 1, 0, 0, 16, 1], ReplyCode::FrameError, text, true);
-    assert!(
-        parse_frame(&[3, 0, 1, 255, 255, 255, 255], u32::MAX)
-            .unwrap()
-            .is_none()
-    );
+    assert!(parse_frame(&[3, 0, 1, 255, 255, 255, 255], u32::MAX).unwrap().is_none());
 }
 
 #[test]
@@ -146,13 +111,7 @@ fn whole_frames_end_where_the_last_one_ends() {
     // A malformed frame is handed over together with what stands before it.
     input.truncate(whole);
     input.extend([3, 0, 1, 255, 0, 0, 0]);
-    assert_eq!(
-        whole_frames(&input, FRAME_MAX),
-        Ready {
-            whole: input.len(),
-            wanted: 0
-        }
-    );
+    assert_eq!(whole_frames(&input, FRAME_MAX), Ready { whole: input.len(), wanted: 0 });
     let mut rest = &input[..];
     let mut good = 0;
     let error = loop {
@@ -171,24 +130,14 @@ fn written_frames_are_read_back() {
     let mut out = Vec::new();
     write_heartbeat(&mut out);
     assert_eq!(out, [8, 0, 0, 0, 0, 0, 0, 0xCE]);
-    write_method(
-        &mut out,
-        channel,
-        &crate::protocol::method::tx::Commit {}.into(),
-    );
+    write_method(&mut out, channel, &crate::protocol::method::tx::Commit {}.into());
     write_header(&mut out, channel, 5, &[0x10, 0, 2]);
     write_body(&mut out, channel, b"hello");
     let start = begin_frame(&mut out, FrameKind::Body, channel);
     out.extend(b"patched");
     end_frame(&mut out, start);
 
-    assert_eq!(
-        whole_frames(&out, FRAME_MAX),
-        Ready {
-            whole: out.len(),
-            wanted: 0
-        }
-    );
+    assert_eq!(whole_frames(&out, FRAME_MAX), Ready { whole: out.len(), wanted: 0 });
     let mut rest = &out[8..];
     let header = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0x10, 0, 2];
     for (kind, payload) in [
@@ -198,14 +147,7 @@ fn written_frames_are_read_back() {
         (FrameKind::Body, b"patched"),
     ] {
         let (frame, behind) = parse_frame(rest, FRAME_MAX).unwrap().unwrap();
-        assert_eq!(
-            frame,
-            Frame {
-                kind,
-                channel,
-                payload
-            }
-        );
+        assert_eq!(frame, Frame { kind, channel, payload });
         rest = behind;
     }
     assert!(rest.is_empty());

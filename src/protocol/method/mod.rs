@@ -121,11 +121,10 @@ fn refused(payload: &[u8], fault: Fault) -> AmqpError {
         Fault::UnknownMethod if is_class(id.class) => {
             AmqpError::new(ReplyCode::NotImplemented, format!("unknown method {id}")).at(id)
         }
-        Fault::UnknownMethod => AmqpError::new(
-            ReplyCode::CommandInvalid,
-            format!("unknown class of method {id}"),
-        )
-        .at(id),
+        Fault::UnknownMethod => {
+            AmqpError::new(ReplyCode::CommandInvalid, format!("unknown class of method {id}"))
+                .at(id)
+        }
         Fault::Short | Fault::Trailing => {
             let args = Octets(payload.get(4..).unwrap_or_default());
             AmqpError::new(ReplyCode::FrameError, format!("cannot decode {args}")).at(id)

@@ -30,50 +30,22 @@ fn samples() -> Vec<Method<'static>> {
         .into(),
         connection::Secure { challenge: b"why?" }.into(),
         connection::SecureOk { response: b"\xFF" }.into(),
-        connection::Tune {
-            channel_max: 2047,
-            frame_max: 131072,
-            heartbeat: 60,
-        }
-        .into(),
-        connection::TuneOk {
-            channel_max: 1,
-            frame_max: 4096,
-            heartbeat: 2,
-        }
-        .into(),
+        connection::Tune { channel_max: 2047, frame_max: 131072, heartbeat: 60 }.into(),
+        connection::TuneOk { channel_max: 1, frame_max: 4096, heartbeat: 2 }.into(),
         connection::Open { virtual_host: "/" }.into(),
         connection::OpenOk {}.into(),
-        connection::Close {
-            reply_code: 320,
-            reply_text: "bye",
-            class_id: 60,
-            method_id: 40,
-        }
-        .into(),
+        connection::Close { reply_code: 320, reply_text: "bye", class_id: 60, method_id: 40 }
+            .into(),
         connection::CloseOk {}.into(),
-        connection::Blocked {
-            reason: "low on disk",
-        }
-        .into(),
+        connection::Blocked { reason: "low on disk" }.into(),
         connection::Unblocked {}.into(),
-        connection::UpdateSecret {
-            new_secret: b"token",
-            reason: "expired",
-        }
-        .into(),
+        connection::UpdateSecret { new_secret: b"token", reason: "expired" }.into(),
         connection::UpdateSecretOk {}.into(),
         channel::Open {}.into(),
         channel::OpenOk {}.into(),
         channel::Flow { active: true }.into(),
         channel::FlowOk { active: true }.into(),
-        channel::Close {
-            reply_code: 404,
-            reply_text: "é",
-            class_id: 50,
-            method_id: 10,
-        }
-        .into(),
+        channel::Close { reply_code: 404, reply_text: "é", class_id: 50, method_id: 10 }.into(),
         channel::CloseOk {}.into(),
         access::Request {
             realm: "/data",
@@ -97,12 +69,7 @@ fn samples() -> Vec<Method<'static>> {
         }
         .into(),
         exchange::DeclareOk {}.into(),
-        exchange::Delete {
-            exchange: "events",
-            if_unused: false,
-            nowait: true,
-        }
-        .into(),
+        exchange::Delete { exchange: "events", if_unused: false, nowait: true }.into(),
         exchange::DeleteOk {}.into(),
         exchange::Bind {
             destination: "d",
@@ -132,12 +99,7 @@ fn samples() -> Vec<Method<'static>> {
             arguments: table(),
         }
         .into(),
-        queue::DeclareOk {
-            queue: "q",
-            message_count: 7,
-            consumer_count: 8,
-        }
-        .into(),
+        queue::DeclareOk { queue: "q", message_count: 7, consumer_count: 8 }.into(),
         queue::Bind {
             queue: "q",
             exchange: "e",
@@ -147,34 +109,13 @@ fn samples() -> Vec<Method<'static>> {
         }
         .into(),
         queue::BindOk {}.into(),
-        queue::Purge {
-            queue: "q",
-            nowait: true,
-        }
-        .into(),
+        queue::Purge { queue: "q", nowait: true }.into(),
         queue::PurgeOk { message_count: 9 }.into(),
-        queue::Delete {
-            queue: "q",
-            if_unused: true,
-            if_empty: false,
-            nowait: true,
-        }
-        .into(),
+        queue::Delete { queue: "q", if_unused: true, if_empty: false, nowait: true }.into(),
         queue::DeleteOk { message_count: 10 }.into(),
-        queue::Unbind {
-            queue: "q",
-            exchange: "e",
-            routing_key: "k",
-            arguments: table(),
-        }
-        .into(),
+        queue::Unbind { queue: "q", exchange: "e", routing_key: "k", arguments: table() }.into(),
         queue::UnbindOk {}.into(),
-        basic::Qos {
-            prefetch_size: 1,
-            prefetch_count: 250,
-            global: true,
-        }
-        .into(),
+        basic::Qos { prefetch_size: 1, prefetch_count: 250, global: true }.into(),
         basic::QosOk {}.into(),
         basic::Consume {
             queue: "q",
@@ -186,19 +127,9 @@ fn samples() -> Vec<Method<'static>> {
             arguments: table(),
         }
         .into(),
-        basic::ConsumeOk {
-            consumer_tag: "ctag",
-        }
-        .into(),
-        basic::Cancel {
-            consumer_tag: "ctag",
-            nowait: true,
-        }
-        .into(),
-        basic::CancelOk {
-            consumer_tag: "ctag",
-        }
-        .into(),
+        basic::ConsumeOk { consumer_tag: "ctag" }.into(),
+        basic::Cancel { consumer_tag: "ctag", nowait: true }.into(),
+        basic::CancelOk { consumer_tag: "ctag" }.into(),
         publish().into(),
         basic::Return {
             reply_code: 312,
@@ -215,11 +146,7 @@ fn samples() -> Vec<Method<'static>> {
             routing_key: b"\xFFkey",
         }
         .into(),
-        basic::Get {
-            queue: "q",
-            no_ack: true,
-        }
-        .into(),
+        basic::Get { queue: "q", no_ack: true }.into(),
         basic::GetOk {
             delivery_tag: 3,
             redelivered: true,
@@ -229,25 +156,12 @@ fn samples() -> Vec<Method<'static>> {
         }
         .into(),
         basic::GetEmpty {}.into(),
-        basic::Ack {
-            delivery_tag: 5,
-            multiple: true,
-        }
-        .into(),
-        basic::Reject {
-            delivery_tag: 6,
-            requeue: true,
-        }
-        .into(),
+        basic::Ack { delivery_tag: 5, multiple: true }.into(),
+        basic::Reject { delivery_tag: 6, requeue: true }.into(),
         basic::RecoverAsync { requeue: true }.into(),
         basic::Recover { requeue: true }.into(),
         basic::RecoverOk {}.into(),
-        basic::Nack {
-            delivery_tag: 7,
-            multiple: false,
-            requeue: true,
-        }
-        .into(),
+        basic::Nack { delivery_tag: 7, multiple: false, requeue: true }.into(),
         confirm::Select { nowait: true }.into(),
         confirm::SelectOk {}.into(),
         tx::Select {}.into(),
@@ -279,20 +193,12 @@ fn encoded(method: &Method<'_>) -> Vec<u8> {
 fn samples_are_the_methods_of_the_specification_and_rabbitmq() {
     // B1.13
     let expected: [(u16, &[u16]); 8] = [
-        (
-            10,
-            &[10, 11, 20, 21, 30, 31, 40, 41, 50, 51, 60, 61, 70, 71],
-        ),
+        (10, &[10, 11, 20, 21, 30, 31, 40, 41, 50, 51, 60, 61, 70, 71]),
         (20, &[10, 11, 20, 21, 40, 41]),
         (30, &[10, 11]),
         (40, &[10, 11, 20, 21, 30, 31, 40, 51]),
         (50, &[10, 11, 20, 21, 30, 31, 40, 41, 50, 51]),
-        (
-            60,
-            &[
-                10, 11, 20, 21, 30, 31, 40, 50, 60, 70, 71, 72, 80, 90, 100, 110, 111, 120,
-            ],
-        ),
+        (60, &[10, 11, 20, 21, 30, 31, 40, 50, 60, 70, 71, 72, 80, 90, 100, 110, 111, 120]),
         (85, &[10, 11]),
         (90, &[10, 11, 20, 21, 30, 31]),
     ];
@@ -300,21 +206,14 @@ fn samples_are_the_methods_of_the_specification_and_rabbitmq() {
         .iter()
         .flat_map(|(class, numbers)| numbers.iter().map(|number| MethodId::new(*class, *number)))
         .collect();
-    assert_eq!(
-        samples().iter().map(Method::id).collect::<Vec<_>>(),
-        expected
-    );
+    assert_eq!(samples().iter().map(Method::id).collect::<Vec<_>>(), expected);
 }
 
 #[test]
 fn every_method_survives_the_wire() {
     for method in samples() {
         let payload = encoded(&method);
-        assert_eq!(
-            Method::decode(&payload).as_ref(),
-            Ok(&method),
-            "{payload:?}"
-        );
+        assert_eq!(Method::decode(&payload).as_ref(), Ok(&method), "{payload:?}");
     }
 }
 
@@ -325,17 +224,11 @@ fn arguments_of_the_wrong_length_are_refused() {
         let payload = encoded(&method);
         for end in 4..payload.len() {
             let error = Method::decode(&payload[..end]).expect_err("a refusal");
-            assert_eq!(
-                (error.code, error.method),
-                (ReplyCode::FrameError, method.id())
-            );
+            assert_eq!((error.code, error.method), (ReplyCode::FrameError, method.id()));
             assert!(error.text.starts_with("cannot decode <<"), "{}", error.text);
         }
         let error = Method::decode(&[&payload[..], &[0]].concat()).expect_err("a refusal");
-        assert_eq!(
-            (error.code, error.method),
-            (ReplyCode::FrameError, method.id())
-        );
+        assert_eq!((error.code, error.method), (ReplyCode::FrameError, method.id()));
     }
     for end in 0..4 {
         assert!(Method::decode(&[0, 60, 0, 40][..end]).is_err());
@@ -349,20 +242,11 @@ fn methods_have_the_layout_of_the_specification() {
     let rows: [(Method<'_>, &[u8]); 13] = [
         (publish().into(), b"\0\x3C\0\x28\0\0\x02ex\x04\xFFkey\x01"),
         (
-            basic::Ack {
-                delivery_tag: 258,
-                multiple: true,
-            }
-            .into(),
+            basic::Ack { delivery_tag: 258, multiple: true }.into(),
             b"\0\x3C\0\x50\0\0\0\0\0\0\x01\x02\x01",
         ),
         (
-            basic::Nack {
-                delivery_tag: 1,
-                multiple: false,
-                requeue: true,
-            }
-            .into(),
+            basic::Nack { delivery_tag: 1, multiple: false, requeue: true }.into(),
             b"\0\x3C\0\x78\0\0\0\0\0\0\0\x01\x02",
         ),
         (
@@ -425,10 +309,7 @@ fn methods_have_the_layout_of_the_specification() {
             .into(),
             b"\0\x28\0\x0A\0\0\x01e\x06fanout\x11\0\0\0\0",
         ),
-        (
-            connection::Open { virtual_host: "/" }.into(),
-            b"\0\x0A\0\x28\x01/\x00\x00",
-        ),
+        (connection::Open { virtual_host: "/" }.into(), b"\0\x0A\0\x28\x01/\x00\x00"),
         (connection::OpenOk {}.into(), b"\0\x0A\0\x29\x00"),
         (channel::Open {}.into(), b"\0\x14\0\x0A\x00"),
         (channel::OpenOk {}.into(), b"\0\x14\0\x0B\0\0\0\0"),
@@ -454,14 +335,8 @@ fn reserved_fields_may_hold_anything_and_unused_bits_are_ignored() {
 fn names_must_be_utf8_only_in_methods_without_content() {
     // B1.10
     let error = Method::decode(b"\0\x32\0\x0A\0\0\x01\xFF\x00\0\0\0\0").expect_err("a refusal");
-    assert_eq!(
-        error.reply_text(),
-        "FRAME_ERROR - Malformed UTF-8 in shortstr"
-    );
-    assert_eq!(
-        (error.method, error.scope),
-        (MethodId::default(), Scope::Connection)
-    );
+    assert_eq!(error.reply_text(), "FRAME_ERROR - Malformed UTF-8 in shortstr");
+    assert_eq!((error.method, error.scope), (MethodId::default(), Scope::Connection));
     assert!(Method::decode(b"\0\x3C\0\x28\0\0\x01\xFF\x01\xFE\0").is_ok());
 }
 
@@ -469,10 +344,7 @@ fn names_must_be_utf8_only_in_methods_without_content() {
 fn malformed_tables_are_a_syntax_error() {
     // B1.9
     let error = Method::decode(b"\0\x32\0\x0A\0\0\x01q\0\0\0\0\x03\x01aZ").expect_err("a refusal");
-    assert_eq!(
-        (error.code, error.method),
-        (ReplyCode::SyntaxError, MethodId::new(50, 10))
-    );
+    assert_eq!((error.code, error.method), (ReplyCode::SyntaxError, MethodId::new(50, 10)));
     assert_eq!(error.scope, Scope::Connection);
 }
 
@@ -488,11 +360,7 @@ fn unknown_methods_are_refused_by_what_is_unknown() {
         let error = Method::decode(payload).expect_err("a refusal");
         assert_eq!((error.code, error.scope), (code, Scope::Connection));
         assert_eq!(error.method, MethodId::new(id.0, id.1));
-        assert!(
-            error.text.ends_with(&format!("{}.{}", id.0, id.1)),
-            "{}",
-            error.text
-        );
+        assert!(error.text.ends_with(&format!("{}.{}", id.0, id.1)), "{}", error.text);
     }
 }
 

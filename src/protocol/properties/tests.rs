@@ -29,11 +29,7 @@ fn all() -> OwnedProperties {
 #[track_caller]
 fn check_refused(raw: &[u8]) {
     let error = Properties::parse(raw).expect_err("a refusal");
-    assert_eq!(
-        (error.code, error.scope),
-        (ReplyCode::SyntaxError, Scope::Connection),
-        "{raw:?}"
-    );
+    assert_eq!((error.code, error.scope), (ReplyCode::SyntaxError, Scope::Connection), "{raw:?}");
 }
 
 #[test]
@@ -43,10 +39,7 @@ fn all_properties_are_read_and_written_in_flag_order() {
     assert_eq!(properties.to_owned(), all());
     assert_eq!(all().to_bytes(), ALL);
     let (name, value) = properties.header_entries().next().unwrap();
-    assert_eq!(
-        (name, value.decode()),
-        (&b"h"[..], Ok(FieldValue::Bool(true)))
-    );
+    assert_eq!((name, value.decode()), (&b"h"[..], Ok(FieldValue::Bool(true))));
 }
 
 #[test]
@@ -83,10 +76,7 @@ fn lowest_two_flags_are_ignored() {
         assert_eq!(Properties::parse(&[0, flags]).unwrap().raw, [0, flags]);
         check_refused(&[0, flags, 0]);
     }
-    assert_eq!(
-        Properties::parse(&[0x10, 1, 2]).unwrap().delivery_mode,
-        Some(2)
-    );
+    assert_eq!(Properties::parse(&[0x10, 1, 2]).unwrap().delivery_mode, Some(2));
 }
 
 #[test]
@@ -102,10 +92,7 @@ fn empty_is_not_absent() {
     let properties = Properties::parse(&raw).unwrap();
     assert_eq!(properties.reply_to, Some(&b""[..]));
     assert_eq!(properties.to_owned().to_bytes(), raw);
-    assert_eq!(
-        OwnedProperties::default().to_bytes(),
-        Properties::NONE_ENCODED
-    );
+    assert_eq!(OwnedProperties::default().to_bytes(), Properties::NONE_ENCODED);
 }
 
 #[test]
@@ -117,19 +104,13 @@ fn changing_one_property_leaves_the_headers_as_they_were() {
     let bytes = changed.to_bytes();
     let changed = Properties::parse(&bytes).unwrap();
     assert_eq!(changed.headers, Some(&b"\x01ht\x07"[..]));
-    assert_eq!(
-        (changed.reply_to.unwrap().len(), changed.expiration),
-        (24, None)
-    );
+    assert_eq!((changed.reply_to.unwrap().len(), changed.expiration), (24, None));
 }
 
 #[test]
 fn headers_can_be_made_from_a_table() {
     let table: FieldTable = [("x-delay", 5000)].into_iter().collect();
-    let made = OwnedProperties {
-        headers: Some((&table).into()),
-        ..Default::default()
-    };
+    let made = OwnedProperties { headers: Some((&table).into()), ..Default::default() };
     let bytes = made.to_bytes();
     let entries = Properties::parse(&bytes).unwrap().header_entries();
     assert_eq!(FieldTable::try_from(entries), Ok(table));

@@ -80,9 +80,7 @@ fn put_pair(out: &mut Vec<u8>, key: &str, value: &FieldValue) {
 impl From<&FieldTable> for Headers {
     fn from(table: &FieldTable) -> Self {
         let mut content = Vec::new();
-        table
-            .iter()
-            .for_each(|(key, value)| put_pair(&mut content, key, value));
+        table.iter().for_each(|(key, value)| put_pair(&mut content, key, value));
         Self(content)
     }
 }

@@ -50,10 +50,7 @@ impl<'a> RawValue<'a> {
             b'd' => FieldValue::F64(f64::from_be_bytes(fixed(bytes)?)),
             b'D' => {
                 let [scale, v3, v2, v1, v0] = fixed(bytes)?;
-                FieldValue::Decimal {
-                    scale,
-                    value: u32::from_be_bytes([v3, v2, v1, v0]),
-                }
+                FieldValue::Decimal { scale, value: u32::from_be_bytes([v3, v2, v1, v0]) }
             }
             b'S' => FieldValue::LongString(bytes.to_vec()),
             b'x' => FieldValue::Binary(bytes.to_vec()),
@@ -138,10 +135,7 @@ pub struct TableReader<'a> {
 
 impl<'a> TableReader<'a> {
     pub fn new(content: &'a [u8]) -> Self {
-        Self {
-            rest: content,
-            malformed: false,
-        }
+        Self { rest: content, malformed: false }
     }
 
     /// The value of `key`; the first one when there are several.

@@ -12,46 +12,15 @@ fn every_type() -> Vec<(Vec<u8>, FieldValue, &'static str)> {
         (raw(b's', &[0xFF, 0xFE]), I16(-2), "short"),
         (raw(b'u', &[0xFF, 0xFE]), U16(65534), "unsignedshort"),
         (raw(b'I', &[0xFF, 0xFF, 0xFF, 0xFD]), I32(-3), "signedint"),
-        (
-            raw(b'i', &[0xFF, 0xFF, 0xFF, 0xFD]),
-            U32(4294967293),
-            "unsignedint",
-        ),
+        (raw(b'i', &[0xFF, 0xFF, 0xFF, 0xFD]), U32(4294967293), "unsignedint"),
         (raw(b'l', &[0xFF; 8]), I64(-1), "long"),
         (raw(b'f', &[0x3F, 0xC0, 0, 0]), F32(1.5), "float"),
-        (
-            raw(b'd', &[0x3F, 0xF8, 0, 0, 0, 0, 0, 0]),
-            F64(1.5),
-            "double",
-        ),
-        (
-            raw(b'D', &[2, 0, 0, 1, 0]),
-            Decimal {
-                scale: 2,
-                value: 256,
-            },
-            "decimal",
-        ),
-        (
-            raw(b'S', b"\0\0\0\x02\xC3\xA9"),
-            LongString("é".into()),
-            "longstr",
-        ),
-        (
-            raw(b'A', b"\0\0\0\x03t\0V"),
-            Array(vec![Bool(false), Void]),
-            "array",
-        ),
-        (
-            raw(b'T', &[0, 0, 0, 0, 0, 0, 1, 0]),
-            Timestamp(256),
-            "timestamp",
-        ),
-        (
-            raw(b'F', b"\0\0\0\x04\x01at\x01"),
-            Table([("a", true)].into_iter().collect()),
-            "table",
-        ),
+        (raw(b'd', &[0x3F, 0xF8, 0, 0, 0, 0, 0, 0]), F64(1.5), "double"),
+        (raw(b'D', &[2, 0, 0, 1, 0]), Decimal { scale: 2, value: 256 }, "decimal"),
+        (raw(b'S', b"\0\0\0\x02\xC3\xA9"), LongString("é".into()), "longstr"),
+        (raw(b'A', b"\0\0\0\x03t\0V"), Array(vec![Bool(false), Void]), "array"),
+        (raw(b'T', &[0, 0, 0, 0, 0, 0, 1, 0]), Timestamp(256), "timestamp"),
+        (raw(b'F', b"\0\0\0\x04\x01at\x01"), Table([("a", true)].into_iter().collect()), "table"),
         (raw(b'V', &[]), Void, "void"),
         (raw(b'x', b"\0\0\0\x01\xFF"), Binary(vec![255]), "binary"),
     ]
@@ -97,16 +66,8 @@ fn every_type_is_read_and_written() {
         assert_eq!(written, raw, "{name}");
         // No front of it can pass for the whole.
         for end in 0..content.len() {
-            assert_eq!(
-                decode(&content[..end]).is_ok(),
-                end == 0,
-                "{name} cut at {end}"
-            );
-            assert_eq!(
-                validate_table(&content[..end]),
-                end == 0,
-                "{name} cut at {end}"
-            );
+            assert_eq!(decode(&content[..end]).is_ok(), end == 0, "{name} cut at {end}");
+            assert_eq!(validate_table(&content[..end]), end == 0, "{name} cut at {end}");
         }
     }
 }
@@ -117,10 +78,7 @@ fn two_letters_are_written_differently_from_how_they_were_read() {
     let table = decode(b"\x01aL\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFE\x01bt\x07").unwrap();
     let mut out = Vec::new();
     encode_table(&mut out, &table);
-    assert_eq!(
-        out,
-        table_of(b"\x01al\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFE\x01bt\x01")
-    );
+    assert_eq!(out, table_of(b"\x01al\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFE\x01bt\x01"));
 }
 
 #[test]
@@ -134,10 +92,7 @@ fn malformed_tables_are_refused() {
     check_refused(b"\x01aA\0\0\0\x01t", Fault::Table);
     check_refused(b"\x01aA\0\0\0\x02Z\0", Fault::Table);
     // A length that reaches beyond the input belongs to the layout around the table.
-    assert_eq!(
-        decode_table(b"\0\0\0\x05\x01aV").map_err(Fault::of),
-        Err(Fault::Short)
-    );
+    assert_eq!(decode_table(b"\0\0\0\x05\x01aV").map_err(Fault::of), Err(Fault::Short));
 }
 
 #[test]
@@ -167,10 +122,7 @@ fn first_of_two_equal_names_counts() {
     let content = b"\x01ab\x01\x01bV\x01ab\x02";
     let mut table = decode(content).unwrap();
     assert_eq!(table.get("a"), Some(&FieldValue::I8(1)));
-    assert_eq!(
-        TableReader::new(content).find(b"a").unwrap().as_int(),
-        Some(1)
-    );
+    assert_eq!(TableReader::new(content).find(b"a").unwrap().as_int(), Some(1));
     assert_eq!(table.remove("a"), Some(FieldValue::I8(1)));
     assert_eq!((table.len(), table.get("a")), (1, None));
 }
@@ -243,10 +195,7 @@ fn edited_headers_keep_the_other_entries_as_they_were() {
     );
     headers.set("z", &FieldValue::Void);
     assert!(headers.remove("k") && !headers.remove("k"));
-    assert_eq!(
-        headers.as_bytes(),
-        b"\x01\xFFL\0\0\0\0\0\0\0\x01\x01at\x09\x01at\x00\x01zV"
-    );
+    assert_eq!(headers.as_bytes(), b"\x01\xFFL\0\0\0\0\0\0\0\x01\x01at\x09\x01at\x00\x01zV");
     assert_eq!(headers.find("a").unwrap().bytes, [9]);
     let made = Headers::from(&[("a", 1)].into_iter().collect::<FieldTable>());
     assert_eq!(made.as_bytes(), b"\x01aI\0\0\0\x01");

@@ -28,10 +28,7 @@ pub fn qos(ctx: &mut Context, channel: &mut Channel, method: &Qos) -> Result<(),
         channel.limit.set(0);
     }
     ctx.resume(channel);
-    ctx.send(
-        channel.number,
-        &Method::Basic(basic::Method::QosOk(QosOk {})),
-    );
+    ctx.send(channel.number, &Method::Basic(basic::Method::QosOk(QosOk {})));
     Ok(())
 }
 
@@ -57,12 +54,7 @@ pub fn consume(
     let resource = resource_queue(queue.name.as_str(), &ctx.vhost.name);
     let priority = priority(&method.arguments, &resource)?;
     let tag = consumer_tag(method.consumer_tag);
-    let source = Source::consumer(
-        channel.number,
-        &tag,
-        Some(Arc::clone(&queue)),
-        method.no_ack,
-    );
+    let source = Source::consumer(channel.number, &tag, Some(Arc::clone(&queue)), method.no_ack);
     let id = ctx.sources.add(source);
     let subscription = Subscription {
         outbox: Arc::clone(&ctx.outbox),
@@ -83,10 +75,9 @@ pub fn consume(
             ctx.sources.remove(id);
             return Err(match refused {
                 Refused::Deleted => ctx.vhost.no_queue(queue.name.as_str()),
-                Refused::ExclusiveUse => AmqpError::new(
-                    ReplyCode::AccessRefused,
-                    format!("{resource} in exclusive use"),
-                ),
+                Refused::ExclusiveUse => {
+                    AmqpError::new(ReplyCode::AccessRefused, format!("{resource} in exclusive use"))
+                }
             });
         }
     }
@@ -121,13 +112,8 @@ fn consume_replies(
         return refuse("reply consumer already set");
     }
     let tag = consumer_tag(method.consumer_tag);
-    let id = ctx
-        .sources
-        .add(Source::consumer(channel.number, &tag, None, true));
-    let target = ReplyTarget {
-        outbox: Arc::clone(&ctx.outbox),
-        source: id,
-    };
+    let id = ctx.sources.add(Source::consumer(channel.number, &tag, None, true));
+    let target = ReplyTarget { outbox: Arc::clone(&ctx.outbox), source: id };
     channel.reply = Some((id, ctx.vhost.register_reply(target)));
     consuming(ctx, channel, method, tag, id);
     Ok(())
@@ -136,11 +122,7 @@ fn consume_replies(
 /// `x-priority`, and refusals of what a classic queue cannot do (B6.7).
 fn priority(arguments: &FieldTable, resource: &str) -> Result<i64, AmqpError> {
     let refuse = |text: String| Err(AmqpError::new(ReplyCode::PreconditionFailed, text));
-    for name in [
-        "x-stream-offset",
-        "x-stream-filter",
-        "x-stream-match-unfiltered",
-    ] {
+    for name in ["x-stream-offset", "x-stream-filter", "x-stream-match-unfiltered"] {
         if arguments.get(name).is_some() {
             return refuse(format!(
                 "invalid arg '{name}' for {resource} of queue type rabbit_classic_queue"
@@ -185,13 +167,7 @@ pub fn cancel(
         ctx.end_consumer(id, channel, &mut back);
         back.go(ctx.now, &mut ctx.effects);
     }
-    let ok = CancelOk {
-        consumer_tag: method.consumer_tag,
-    };
-    ctx.reply(
-        channel.number,
-        method.nowait,
-        &Method::Basic(basic::Method::CancelOk(ok)),
-    );
+    let ok = CancelOk { consumer_tag: method.consumer_tag };
+    ctx.reply(channel.number, method.nowait, &Method::Basic(basic::Method::CancelOk(ok)));
     Ok(())
 }

@@ -51,9 +51,7 @@ fn declare(ctx: &mut Context, channel: &mut Channel, method: Declare<'_>) -> Res
         arguments: method.arguments,
     };
     let notify = ctx.completion(channel);
-    let commit = ctx
-        .vhost
-        .declare_exchange(&ExchangeName::from(name), declaration, &notify)?;
+    let commit = ctx.vhost.declare_exchange(&ExchangeName::from(name), declaration, &notify)?;
     ctx.reply_after(channel, method.nowait, &ok, commit);
     Ok(())
 }
@@ -68,9 +66,7 @@ fn delete(ctx: &mut Context, channel: &mut Channel, method: &Delete<'_>) -> Resu
         return Err(AmqpError::new(ReplyCode::AccessRefused, text));
     }
     let notify = ctx.completion(channel);
-    let commit = ctx
-        .vhost
-        .delete_exchange(&name, method.if_unused, &notify)?;
+    let commit = ctx.vhost.delete_exchange(&name, method.if_unused, &notify)?;
     let ok = answer(exchange::Method::DeleteOk(DeleteOk {}));
     ctx.reply_after(channel, method.nowait, &ok, commit);
     Ok(())
@@ -84,9 +80,7 @@ fn bind(ctx: &mut Context, channel: &mut Channel, method: Bind<'_>) -> Result<()
     let end = BindingEnd::Exchange(ExchangeName::from(destination));
     let key = RoutingKey::from(method.routing_key);
     let notify = ctx.completion(channel);
-    let commit = ctx
-        .vhost
-        .bind(&source, &end, key, method.arguments, &notify)?;
+    let commit = ctx.vhost.bind(&source, &end, key, method.arguments, &notify)?;
     let ok = answer(exchange::Method::BindOk(BindOk {}));
     ctx.reply_after(channel, method.nowait, &ok, commit);
     Ok(())
@@ -99,9 +93,7 @@ fn unbind(ctx: &mut Context, channel: &mut Channel, method: Unbind<'_>) -> Resul
     let end = BindingEnd::Exchange(ExchangeName::from(destination));
     let key = RoutingKey::from(method.routing_key);
     let notify = ctx.completion(channel);
-    let commit = ctx
-        .vhost
-        .unbind(&source, &end, &key, &method.arguments, &notify);
+    let commit = ctx.vhost.unbind(&source, &end, &key, &method.arguments, &notify);
     let ok = answer(exchange::Method::UnbindOk(UnbindOk {}));
     ctx.reply_after(channel, method.nowait, &ok, commit);
     Ok(())

@@ -13,10 +13,7 @@ use crate::session::unacked::Held;
 pub fn get(ctx: &mut Context, channel: &mut Channel, method: &Get<'_>) -> Result<(), AmqpError> {
     let queue = ctx.queue(channel, method.queue)?;
     let Some((queued, remaining)) = queue.get(method.no_ack, ctx.now, &mut ctx.effects) else {
-        ctx.send(
-            channel.number,
-            &Method::Basic(basic::Method::GetEmpty(GetEmpty {})),
-        );
+        ctx.send(channel.number, &Method::Basic(basic::Method::GetEmpty(GetEmpty {})));
         return Ok(());
     };
     let tag = channel.next_delivery_tag();
@@ -25,22 +22,10 @@ pub fn get(ctx: &mut Context, channel: &mut Channel, method: &Get<'_>) -> Result
     tag_bytes.copy_from_slice(&tag.to_be_bytes());
     flag.fill(u8::from(queued.redelivered));
     let remaining = count(remaining).to_be_bytes();
-    let method_pieces = [
-        &[0, 60, 0, 71],
-        &tag_and_flag[..],
-        queued.message.address(),
-        &remaining,
-    ];
-    ctx.output.content(
-        channel.number,
-        ctx.frame_max,
-        method_pieces,
-        &queued.message,
-    );
+    let method_pieces = [&[0, 60, 0, 71], &tag_and_flag[..], queued.message.address(), &remaining];
+    ctx.output.content(channel.number, ctx.frame_max, method_pieces, &queued.message);
     if !method.no_ack {
-        let source = ctx
-            .sources
-            .add(Source::got(channel.number, Arc::clone(&queue)));
+        let source = ctx.sources.add(Source::got(channel.number, Arc::clone(&queue)));
         channel.unacked.push(tag, Held { source, queued });
     }
     Ok(())

@@ -55,9 +55,7 @@ pub fn publish(
     if needs_a_look(&properties) {
         let look = look(ctx, channel, &properties)?;
         if !look.extras.keys.is_empty() || (look.extras.headers.is_some() && !way.is_by_key()) {
-            way = ctx
-                .publisher
-                .find_way(content.address, Some(&look.extras))?;
+            way = ctx.publisher.find_way(content.address, Some(&look.extras))?;
         }
         changed = look.changed;
     }
@@ -72,11 +70,7 @@ pub fn publish(
     if let Some(transaction) = &mut channel.transaction {
         if let Some(message) = message {
             let destinations = ctx.publisher.destinations(way);
-            transaction.publishes.push(transaction::Publish {
-                message,
-                destinations,
-                returned,
-            });
+            transaction.publishes.push(transaction::Publish { message, destinations, returned });
         }
         return Ok(());
     }
@@ -85,8 +79,7 @@ pub fn publish(
         if returned {
             give_back(ctx, channel.number, &message);
         } else {
-            ctx.publisher
-                .gather(way, message, confirm, &mut ctx.effects);
+            ctx.publisher.gather(way, message, confirm, &mut ctx.effects);
         }
     }
     Ok(())
@@ -162,10 +155,7 @@ fn look<'a>(
     if let Some(expiration) = properties.expiration {
         check_expiration(expiration)?;
     }
-    let mut extras = Extras {
-        keys: SmallVec::new(),
-        headers: properties.headers,
-    };
+    let mut extras = Extras { keys: SmallVec::new(), headers: properties.headers };
     if properties.headers.is_some() {
         let cc = properties.header_entries().find(b"CC");
         let bcc = properties.header_entries().find(b"BCC");
@@ -186,10 +176,7 @@ fn look<'a>(
             format!("user_id property set to '{claimed}' but authenticated user was '{user}'");
         return Err(precondition(text));
     }
-    Ok(Look {
-        extras,
-        changed: new.map(|properties| properties.to_bytes()),
-    })
+    Ok(Look { extras, changed: new.map(|properties| properties.to_bytes()) })
 }
 
 /// CC and BCC are arrays; what in them is not a string is ignored (B6.2, B6.3).
@@ -214,10 +201,7 @@ fn check_expiration(expiration: &[u8]) -> Result<(), AmqpError> {
     let text = String::from_utf8_lossy(expiration);
     let refuse = |why: String| Err(precondition(format!("invalid expiration '{text}': {why}")));
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(&text);
-    let digits = unsigned.len()
-        - unsigned
-            .trim_start_matches(|c: char| c.is_ascii_digit())
-            .len();
+    let digits = unsigned.len() - unsigned.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     if digits == 0 {
         return refuse("no_integer".to_owned());
     }
@@ -236,11 +220,7 @@ fn check_expiration(expiration: &[u8]) -> Result<(), AmqpError> {
 
 #[cold]
 fn too_large(size: u64, max: u64) -> AmqpError {
-    let which = if max >= BODY_SIZE_CAP {
-        "max size"
-    } else {
-        "configured max size"
-    };
+    let which = if max >= BODY_SIZE_CAP { "max size" } else { "configured max size" };
     precondition(format!("message size {size} is larger than {which} {max}"))
 }
 

@@ -78,15 +78,9 @@ fn declare(
         })
     };
     let notify = ctx.completion(channel);
-    let found = ctx
-        .vhost
-        .declare_queue(&name, ctx.id, &declaration, &flags, &notify)?;
+    let found = ctx.vhost.declare_queue(&name, ctx.id, &declaration, &flags, &notify)?;
     let counts = found.queue.counts(ctx.now, &mut ctx.effects);
-    if owner.is_some()
-        && !ctx
-            .owned
-            .iter()
-            .any(|owned| std::sync::Arc::ptr_eq(owned, &found.queue))
+    if owner.is_some() && !ctx.owned.iter().any(|owned| std::sync::Arc::ptr_eq(owned, &found.queue))
     {
         ctx.owned.push(found.queue);
     }
@@ -121,34 +115,18 @@ pub fn count(number: usize) -> u32 {
 
 /// Behaviour B4.8: with queue and routing key both empty, the last declared queue's name is both.
 fn bind(ctx: &mut Context, channel: &mut Channel, method: Bind<'_>) -> Result<(), AmqpError> {
-    let (source, end, key) = ends(
-        ctx,
-        channel,
-        method.queue,
-        method.exchange,
-        method.routing_key,
-    )?;
+    let (source, end, key) = ends(ctx, channel, method.queue, method.exchange, method.routing_key)?;
     let notify = ctx.completion(channel);
-    let commit = ctx
-        .vhost
-        .bind(&source, &end, key, method.arguments, &notify)?;
+    let commit = ctx.vhost.bind(&source, &end, key, method.arguments, &notify)?;
     let ok = Method::Queue(queue::Method::BindOk(BindOk {}));
     ctx.reply_after(channel, method.nowait, &ok, commit);
     Ok(())
 }
 
 fn unbind(ctx: &mut Context, channel: &mut Channel, method: Unbind<'_>) -> Result<(), AmqpError> {
-    let (source, end, key) = ends(
-        ctx,
-        channel,
-        method.queue,
-        method.exchange,
-        method.routing_key,
-    )?;
+    let (source, end, key) = ends(ctx, channel, method.queue, method.exchange, method.routing_key)?;
     let notify = ctx.completion(channel);
-    let commit = ctx
-        .vhost
-        .unbind(&source, &end, &key, &method.arguments, &notify);
+    let commit = ctx.vhost.unbind(&source, &end, &key, &method.arguments, &notify);
     let ok = Method::Queue(queue::Method::UnbindOk(UnbindOk {}));
     ctx.reply_after(channel, false, &ok, commit);
     Ok(())
@@ -168,26 +146,16 @@ fn ends(
         let text = "cannot bind or unbind to a volatile (direct reply-to) queue";
         return Err(AmqpError::new(ReplyCode::AccessRefused, text));
     }
-    let key = if queue.is_empty() && routing_key.is_empty() {
-        &name
-    } else {
-        routing_key
-    };
+    let key = if queue.is_empty() && routing_key.is_empty() { &name } else { routing_key };
     let key = RoutingKey::from(key);
-    Ok((
-        source,
-        BindingEnd::Queue(QueueName::from(name), ctx.id),
-        key,
-    ))
+    Ok((source, BindingEnd::Queue(QueueName::from(name), ctx.id), key))
 }
 
 /// Behaviour B5.10.
 fn purge(ctx: &mut Context, channel: &mut Channel, method: &Purge<'_>) -> Result<(), AmqpError> {
     let queue = ctx.queue(channel, method.queue)?;
     let purged = queue.purge(ctx.now, &mut ctx.effects);
-    let ok = Method::Queue(queue::Method::PurgeOk(PurgeOk {
-        message_count: count(purged),
-    }));
+    let ok = Method::Queue(queue::Method::PurgeOk(PurgeOk { message_count: count(purged) }));
     ctx.reply(channel.number, method.nowait, &ok);
     Ok(())
 }
@@ -211,14 +179,11 @@ fn delete(ctx: &mut Context, channel: &mut Channel, method: &Delete<'_>) -> Resu
                 &mut ctx.effects,
                 &notify,
             )?;
-            ctx.owned
-                .retain(|owned| !std::sync::Arc::ptr_eq(owned, &queue));
+            ctx.owned.retain(|owned| !std::sync::Arc::ptr_eq(owned, &queue));
             deleted
         }
     };
-    let ok = Method::Queue(queue::Method::DeleteOk(DeleteOk {
-        message_count: count(deleted),
-    }));
+    let ok = Method::Queue(queue::Method::DeleteOk(DeleteOk { message_count: count(deleted) }));
     ctx.reply_after(channel, method.nowait, &ok, commit);
     Ok(())
 }

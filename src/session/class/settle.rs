@@ -20,9 +20,7 @@ pub fn settle(
 ) -> Result<(), AmqpError> {
     if kind == Kind::Ack && channel.transaction.is_none() {
         if multiple {
-            let known = channel
-                .unacked
-                .take_until(tag, |_, held| ctx.acknowledge(held.source, 1));
+            let known = channel.unacked.take_until(tag, |_, held| ctx.acknowledge(held.source, 1));
             return if known { Ok(()) } else { Err(unknown(tag)) };
         }
         let held = channel.unacked.take(tag).ok_or_else(|| unknown(tag))?;
@@ -32,42 +30,27 @@ pub fn settle(
     let taken = take(channel, tag, multiple)?;
     match &mut channel.transaction {
         Some(transaction) => {
-            let settlements = taken
-                .into_iter()
-                .map(|(tag, held)| Settlement { tag, held, kind });
+            let settlements = taken.into_iter().map(|(tag, held)| Settlement { tag, held, kind });
             transaction.settlements.extend(settlements);
         }
-        None => apply(
-            ctx,
-            channel,
-            taken.into_iter().map(|(_, held)| held).collect(),
-            kind,
-        ),
+        None => apply(ctx, channel, taken.into_iter().map(|(_, held)| held).collect(), kind),
     }
     Ok(())
 }
 
 fn take(channel: &mut Channel, tag: u64, multiple: bool) -> Result<Vec<(u64, Held)>, AmqpError> {
     if !multiple {
-        return channel
-            .unacked
-            .take(tag)
-            .map(|held| vec![(tag, held)])
-            .ok_or_else(|| unknown(tag));
+        return channel.unacked.take(tag).map(|held| vec![(tag, held)]).ok_or_else(|| unknown(tag));
     }
     let mut taken = Vec::new();
-    let known = channel
-        .unacked
-        .take_until(tag, |tag, held| taken.push((tag, held)));
+    let known = channel.unacked.take_until(tag, |tag, held| taken.push((tag, held)));
     if known { Ok(taken) } else { Err(unknown(tag)) }
 }
 
 /// Does to deliveries what the client decided.
 pub fn apply(ctx: &mut Context, channel: &mut Channel, taken: Vec<Held>, kind: Kind) {
     match kind {
-        Kind::Ack => taken
-            .iter()
-            .for_each(|held| ctx.acknowledge(held.source, 1)),
+        Kind::Ack => taken.iter().for_each(|held| ctx.acknowledge(held.source, 1)),
         Kind::Requeue => {
             let mut back = GiveBack::default();
             for held in taken {
@@ -106,18 +89,12 @@ pub fn recover(
     channel.unacked.take_until(0, |_, one| held.push(one));
     apply(ctx, channel, held, Kind::Requeue);
     if answered {
-        ctx.send(
-            channel.number,
-            &Method::Basic(basic::Method::RecoverOk(RecoverOk {})),
-        );
+        ctx.send(channel.number, &Method::Basic(basic::Method::RecoverOk(RecoverOk {})));
     }
     Ok(())
 }
 
 #[cold]
 fn unknown(tag: u64) -> AmqpError {
-    AmqpError::new(
-        ReplyCode::PreconditionFailed,
-        format!("unknown delivery tag {tag}"),
-    )
+    AmqpError::new(ReplyCode::PreconditionFailed, format!("unknown delivery tag {tag}"))
 }

@@ -28,55 +28,32 @@ fn select(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
         return Err(AmqpError::new(ReplyCode::PreconditionFailed, text));
     }
     channel.transaction.get_or_insert_default();
-    ctx.send(
-        channel.number,
-        &Method::Tx(tx::Method::SelectOk(SelectOk {})),
-    );
+    ctx.send(channel.number, &Method::Tx(tx::Method::SelectOk(SelectOk {})));
     Ok(())
 }
 
 fn take(channel: &mut Channel) -> Result<Transaction, AmqpError> {
-    let none = || {
-        AmqpError::new(
-            ReplyCode::PreconditionFailed,
-            "channel is not transactional",
-        )
-    };
-    channel
-        .transaction
-        .as_mut()
-        .map(std::mem::take)
-        .ok_or_else(none)
+    let none = || AmqpError::new(ReplyCode::PreconditionFailed, "channel is not transactional");
+    channel.transaction.as_mut().map(std::mem::take).ok_or_else(none)
 }
 
 /// Publishes first, then settlements, then commit-ok when what was persistent is durable.
 fn commit(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
-    let Transaction {
-        publishes,
-        settlements,
-    } = take(channel)?;
+    let Transaction { publishes, settlements } = take(channel)?;
     // The numbers only serve to notice a refusal; nothing is confirmed on this channel.
     for (number, publish) in publishes.iter().enumerate() {
         if publish.returned {
             super::publish::give_back(ctx, channel.number, &publish.message);
         }
         let watch = Some((channel.number.0, number as u64));
-        ctx.publisher.gather_to(
-            &publish.destinations,
-            &publish.message,
-            watch,
-            &mut ctx.effects,
-        );
+        ctx.publisher.gather_to(&publish.destinations, &publish.message, watch, &mut ctx.effects);
     }
     let flushed = ctx.publisher.flush(ctx.now, &mut ctx.effects);
     for settlement in settlements {
         settle::apply(ctx, channel, vec![settlement.held], settlement.kind);
     }
     if !flushed.rejected.is_empty() {
-        return Err(AmqpError::new(
-            ReplyCode::PreconditionFailed,
-            "partial tx completion",
-        ));
+        return Err(AmqpError::new(ReplyCode::PreconditionFailed, "partial tx completion"));
     }
     let ok = Method::Tx(tx::Method::CommitOk(CommitOk {}));
     let store = Arc::clone(ctx.services.broker.message_store());
@@ -96,14 +73,9 @@ fn commit(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
 /// Publishes are dropped; settled tags become outstanding again.
 fn rollback(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
     let settlements = take(channel)?.settlements;
-    let held = settlements
-        .into_iter()
-        .map(|settlement| (settlement.tag, settlement.held))
-        .collect();
+    let held =
+        settlements.into_iter().map(|settlement| (settlement.tag, settlement.held)).collect();
     channel.unacked.restore(held);
-    ctx.send(
-        channel.number,
-        &Method::Tx(tx::Method::RollbackOk(RollbackOk {})),
-    );
+    ctx.send(channel.number, &Method::Tx(tx::Method::RollbackOk(RollbackOk {})));
     Ok(())
 }
