@@ -2,7 +2,7 @@
 //!
 //! Reading happens in two steps so that a read buffer can be frozen between them: [`whole_frames`]
 //! says how much of it can be parsed, [`parse_frame`] takes one frame after another off that part
-//! without copying. Both ask the same question of the same bytes ([`measure`]), so they cannot
+//! without copying. Both ask the same question of the same bytes (`measure`), so they cannot
 //! disagree about where a frame ends.
 
 use super::method::Method;
