@@ -53,13 +53,46 @@ pub struct Properties<'a> {
 }
 
 impl<'a> Properties<'a> {
-    /// Properties of which none is set.
+    /// Flags and values of no properties at all.
     pub const NONE_ENCODED: &'static [u8] = &[0, 0];
+
+    const NONE: Self = Self {
+        raw: &[],
+        content_type: None,
+        content_encoding: None,
+        headers: None,
+        delivery_mode: None,
+        priority: None,
+        correlation_id: None,
+        reply_to: None,
+        expiration: None,
+        message_id: None,
+        timestamp: None,
+        kind: None,
+        user_id: None,
+        app_id: None,
+        cluster_id: None,
+    };
 
     #[inline]
     pub fn parse(raw: &'a [u8]) -> Result<Self, AmqpError> {
-        match Self::take(raw) {
-            Ok(([], properties)) => Ok(properties),
+        // Most messages set nothing or only delivery-mode.
+        match raw {
+            [0, 0] => Ok(Self { raw, ..Self::NONE }),
+            [0x10, 0, mode] => Ok(Self {
+                raw,
+                delivery_mode: Some(*mode),
+                ..Self::NONE
+            }),
+            _ => Self::parse_any(raw),
+        }
+    }
+
+    #[inline(never)]
+    fn parse_any(raw: &'a [u8]) -> Result<Self, AmqpError> {
+        let mut found = Self { raw, ..Self::NONE };
+        match found.take(raw) {
+            Ok([]) => Ok(found),
             Ok(_) => Err(refused(Fault::Trailing)),
             Err(error) => Err(refused(Fault::of(error))),
         }
@@ -90,25 +123,25 @@ impl<'a> Properties<'a> {
         }
     }
 
-    // Most messages set nothing or only delivery-mode, so the many other flags are asked about
-    // in two groups first.
+    /// Fills in what `input` says and returns what is left of it. Fills in place because a copy
+    /// of all fields would cost more than reading the few that are usually set; for the same
+    /// reason the many rare ones are asked about in two groups first.
     #[inline]
-    fn take(raw: &'a [u8]) -> Taken<'a, Self> {
-        let mut found = Self { raw, ..Self::default() };
-        let (mut input, flags) = take::short(raw)?;
+    fn take(&mut self, input: &'a [u8]) -> Rest<'a> {
+        let (mut input, flags) = take::short(input)?;
         if flags & flag::FRONT != 0 {
-            input = found.take_front(flags, input)?;
+            input = self.take_front(flags, input)?;
         }
         if flags & flag::DELIVERY_MODE != 0 {
-            found.delivery_mode = Some(next(&mut input, take::octet)?);
+            self.delivery_mode = Some(next(&mut input, take::octet)?);
         }
         if flags & flag::PRIORITY != 0 {
-            found.priority = Some(next(&mut input, take::octet)?);
+            self.priority = Some(next(&mut input, take::octet)?);
         }
         if flags & flag::BACK != 0 {
-            input = found.take_back(flags, input)?;
+            input = self.take_back(flags, input)?;
         }
-        Ok((input, found))
+        Ok(input)
     }
 
     fn take_front(&mut self, flags: u16, mut input: &'a [u8]) -> Rest<'a> {

@@ -32,7 +32,6 @@ macro_rules! methods {
 
         impl $(<$class_life>)? Method $(<$class_life>)? {
             /// Decodes the arguments of method `number`; what remains of the input comes back too.
-            #[inline]
             pub(super) fn take<'i $(: $class_life)?>(number: u16, args: &'i [u8]) -> Taken<'i, Self> {
                 match number {
                     $($number => {
@@ -71,7 +70,7 @@ macro_rules! methods {
                 pub const ID: MethodId = MethodId::new($class, $number);
 
                 #[inline]
-                fn take<'i $(: $life)?>(input: &'i [u8]) -> Taken<'i, Self> {
+                pub(super) fn take<'i $(: $life)?>(input: &'i [u8]) -> Taken<'i, Self> {
                     $($(let (input, _) = take::$lead(input)?;)*)?
                     $(let (input, $field) = take::$kind(input)?;)*
                     // B1.10: adjacent bits share an octet, the first one in its lowest bit.
