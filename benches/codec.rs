@@ -75,16 +75,9 @@ fn looked_at(properties: &Properties<'_>) -> usize {
 fn reading(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode 64 KiB of publishes");
     let transient = OwnedProperties::default();
-    let persistent = OwnedProperties {
-        delivery_mode: Some(2),
-        ..OwnedProperties::default()
-    };
-    let headers: FieldTable = [
-        ("tenant", "acme"),
-        ("trace", "0af7651916cd43dd8448eb211c80319c"),
-    ]
-    .into_iter()
-    .collect();
+    let persistent = OwnedProperties { delivery_mode: Some(2), ..OwnedProperties::default() };
+    let headers: FieldTable =
+        [("tenant", "acme"), ("trace", "0af7651916cd43dd8448eb211c80319c")].into_iter().collect();
     let rich = OwnedProperties {
         content_type: Some("application/json".into()),
         headers: Some((&headers).into()),
@@ -92,11 +85,9 @@ fn reading(c: &mut Criterion) {
         timestamp: Some(1_700_000_000),
         ..persistent.clone()
     };
-    for (name, properties) in [
-        ("no properties", transient),
-        ("delivery-mode", persistent),
-        ("headers", rich),
-    ] {
+    for (name, properties) in
+        [("no properties", transient), ("delivery-mode", persistent), ("headers", rich)]
+    {
         let (input, count) = publishes(&properties);
         assert!(decode(&input) > 0);
         group.throughput(Throughput::Elements(count));
@@ -105,10 +96,7 @@ fn reading(c: &mut Criterion) {
     group.throughput(Throughput::Elements(READ_BYTES as u64 / 21));
     let mut acks = Vec::new();
     for delivery_tag in 0..READ_BYTES as u64 / 21 {
-        let ack = basic::Ack {
-            delivery_tag,
-            multiple: false,
-        };
+        let ack = basic::Ack { delivery_tag, multiple: false };
         write_method(&mut acks, CHANNEL, &ack.into());
     }
     group.bench_function("acks instead", |b| b.iter(|| decode(black_box(&acks))));
@@ -117,10 +105,7 @@ fn reading(c: &mut Criterion) {
 
 fn writing(c: &mut Criterion) {
     let mut group = c.benchmark_group("encode 500 deliveries");
-    let properties = OwnedProperties {
-        delivery_mode: Some(2),
-        ..OwnedProperties::default()
-    };
+    let properties = OwnedProperties { delivery_mode: Some(2), ..OwnedProperties::default() };
     let properties = properties.to_bytes();
     let mut out = Vec::with_capacity(READ_BYTES * 2);
     group.throughput(Throughput::Elements(500));

@@ -23,9 +23,7 @@ pub(crate) fn check(input: &[u8]) {
 /// The part said to be ready is consumed to its end, or up to a refusal.
 fn stream(input: &[u8]) {
     let ready = whole_frames(input, FRAME_MAX);
-    let mut rest = input
-        .get(..ready.whole)
-        .expect("ready bytes are among the input");
+    let mut rest = input.get(..ready.whole).expect("ready bytes are among the input");
     loop {
         match parse_frame(rest, FRAME_MAX) {
             Ok(Some((frame, behind))) => {
@@ -104,10 +102,7 @@ fn table(content: &[u8]) {
     headers.remove("x-death");
     let before = headers.clone();
     headers.set("x-death", &1.into());
-    assert_eq!(
-        headers.find("x-death").and_then(|value| value.as_int()),
-        Some(1)
-    );
+    assert_eq!(headers.find("x-death").and_then(|value| value.as_int()), Some(1));
     assert!(headers.remove("x-death"));
     assert_eq!(headers, before);
 }

@@ -39,18 +39,11 @@ mod tests {
     #[test]
     fn header_is_read_and_its_front_refused() {
         let payload = [0, 60, 0, 1, 0, 0, 0, 0, 0, 0, 2, 1, 0x10, 0, 2];
-        let expected = ContentHeader {
-            class: 60,
-            weight: 1,
-            body_size: 513,
-            properties: &[0x10, 0, 2],
-        };
+        let expected =
+            ContentHeader { class: 60, weight: 1, body_size: 513, properties: &[0x10, 0, 2] };
         assert_eq!(ContentHeader::parse(&payload), Ok(expected));
         // B1.3: 12 octets are the least; that flags are missing is for the properties to say.
-        assert_eq!(
-            ContentHeader::parse(&payload[..12]).unwrap().properties,
-            b""
-        );
+        assert_eq!(ContentHeader::parse(&payload[..12]).unwrap().properties, b"");
         for end in 0..12 {
             let error = ContentHeader::parse(&payload[..end]).expect_err("a refusal");
             assert_eq!(error.code, ReplyCode::FrameError);

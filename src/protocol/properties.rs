@@ -79,11 +79,7 @@ impl<'a> Properties<'a> {
         // Most messages set nothing or only delivery-mode.
         match raw {
             [0, 0] => Ok(Self { raw, ..Self::NONE }),
-            [0x10, 0, mode] => Ok(Self {
-                raw,
-                delivery_mode: Some(*mode),
-                ..Self::NONE
-            }),
+            [0x10, 0, mode] => Ok(Self { raw, delivery_mode: Some(*mode), ..Self::NONE }),
             _ => Self::parse_any(raw),
         }
     }

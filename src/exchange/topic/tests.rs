@@ -110,15 +110,10 @@ fn check_work(patterns: &[String], words: usize, expected: usize) {
     let visited = trie.matches(key.as_bytes(), &mut |_| found += 1);
     let words_of = |pattern: &String| pattern.split('.').map(String::from).collect::<Vec<_>>();
     let prefixes = patterns.iter().map(words_of).flat_map(|pattern| {
-        (0..=pattern.len())
-            .map(move |length| pattern[..length].to_vec())
-            .collect::<Vec<_>>()
+        (0..=pattern.len()).map(move |length| pattern[..length].to_vec()).collect::<Vec<_>>()
     });
     let nodes = prefixes.collect::<HashSet<_>>().len();
-    assert!(
-        visited <= 3 * nodes * (words + 1),
-        "{visited} visits for {patterns:?}"
-    );
+    assert!(visited <= 3 * nodes * (words + 1), "{visited} visits for {patterns:?}");
     assert_eq!(found, expected, "{patterns:?}");
 }
 
@@ -143,10 +138,7 @@ fn every_mixture_of_wildcards_at_once_still_costs_nodes_times_words() {
         let longer = |word| patterns.iter().map(move |pattern| format!("{pattern}.{word}"));
         patterns = longer("a").chain(longer("*")).chain(longer("#")).collect();
     }
-    let with_hash = patterns
-        .iter()
-        .filter(|pattern| pattern.contains('#'))
-        .count();
+    let with_hash = patterns.iter().filter(|pattern| pattern.contains('#')).count();
     for words in [16, 100] {
         check_work(&patterns, words, with_hash);
     }
