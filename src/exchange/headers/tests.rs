@@ -49,10 +49,10 @@ fn check(arguments: Pairs<'_>, matching: &[Option<Pairs<'_>>], other: &[Option<P
     }
     for headers in other {
         let found = route(&exchange, headers.map(encoded).as_deref());
-        assert_eq!(found, [], "{arguments:?} must not match {headers:?}");
+        assert!(found.is_empty(), "{arguments:?} must not match {headers:?}");
     }
     exchange.unbind(&binding);
-    assert_eq!(route(&exchange, None), []);
+    assert!(route(&exchange, None).is_empty());
     assert!(is_pristine(&exchange));
 }
 
@@ -211,7 +211,7 @@ fn bindings_that_differ_only_in_key_are_two() {
         exchange.unbind(&with("one"));
         assert_eq!(route(&exchange, Some(&encoded(&[("a", I32(1))]))), [1]);
         exchange.unbind(&with("two"));
-        assert_eq!(route(&exchange, Some(&encoded(&[("a", I32(1))]))), []);
+        assert!(route(&exchange, Some(&encoded(&[("a", I32(1))]))).is_empty());
     }
     assert!(is_pristine(&exchange));
 }

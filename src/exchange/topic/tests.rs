@@ -21,7 +21,7 @@ fn check(binding_key: &str, matching: &[&str], other: &[&str]) {
         assert_eq!(matches(&trie, key), [1], "{binding_key:?} has to match {key:?}");
     }
     for key in other {
-        assert_eq!(matches(&trie, key), [], "{binding_key:?} must not match {key:?}");
+        assert!(matches(&trie, key).is_empty(), "{binding_key:?} must not match {key:?}");
     }
     trie.remove(binding_key.as_bytes(), &1);
     assert!(trie.is_pristine(), "{binding_key:?} leaves something behind");
