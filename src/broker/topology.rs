@@ -1,5 +1,8 @@
 //! Exchanges, queues and the bindings between them: the plain data behind a vhost's lock.
 
+// A queue as a key is its address, which nothing inside it changes.
+#![allow(clippy::mutable_key_type)]
+
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -62,34 +65,11 @@ impl Hash for Destination {
     }
 }
 
-/// What makes two bindings of one exchange the same one (behaviour B4.8).
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct BindingKey {
-    destination: Destination,
-    routing_key: RoutingKey,
-    /// The encoded table, sorted by key.
-    arguments: Box<[u8]>,
-}
-
-impl BindingKey {
-    fn new(binding: &Binding<Destination>) -> Self {
-        let mut pairs: Vec<_> = binding.arguments.0.clone();
-        pairs.sort_by(|one, two| one.0.cmp(&two.0));
-        let mut encoded = Vec::new();
-        crate::protocol::table::encode_table(&mut encoded, &FieldTable(pairs));
-        Self {
-            destination: binding.destination.clone(),
-            routing_key: binding.routing_key.clone(),
-            arguments: encoded.into(),
-        }
-    }
-}
-
 struct Exchange {
     declaration: ExchangeDeclaration,
     alternate: Option<ExchangeName>,
     router: Box<dyn ExchangeType<Destination>>,
-    bindings: HashMap<BindingKey, Binding<Destination>>,
+    bindings: HashSet<Binding<Destination>>,
 }
 
 /// The result of routing a message.
@@ -104,7 +84,7 @@ pub(super) struct Topology {
     exchanges: AHashMap<ExchangeName, Exchange>,
     queues: AHashMap<QueueName, Arc<Queue>>,
     /// Which exchanges have bindings to a destination, so that it can be removed without a search.
-    incoming: HashMap<Destination, HashSet<(ExchangeName, BindingKey)>>,
+    incoming: HashMap<Destination, HashSet<(ExchangeName, Binding<Destination>)>>,
 }
 
 impl Topology {
@@ -195,7 +175,7 @@ impl Topology {
     pub(super) fn add_exchange(&mut self, name: ExchangeName, declaration: ExchangeDeclaration) {
         let alternate = alternate_of(&declaration.arguments, "").ok().flatten();
         let router = declaration.kind.router();
-        let exchange = Exchange { declaration, alternate, router, bindings: HashMap::new() };
+        let exchange = Exchange { declaration, alternate, router, bindings: HashSet::new() };
         self.exchanges.insert(name, exchange);
     }
 
@@ -238,8 +218,8 @@ impl Topology {
         let Some((name, exchange)) = self.exchanges.remove_entry(name) else {
             return;
         };
-        for key in exchange.bindings.keys() {
-            self.forget_incoming(&name, key);
+        for binding in &exchange.bindings {
+            self.forget_incoming(&name, binding);
         }
         self.remove_incoming(&Destination::Exchange(name.clone()), removed);
         if exchange.declaration.durable {
@@ -250,22 +230,25 @@ impl Topology {
     /// Removes all bindings that lead to a destination, and the auto-delete exchanges that thereby
     /// lost their last one (behaviour B4.6).
     fn remove_incoming(&mut self, destination: &Destination, removed: &mut Removed) {
-        for (source, key) in self.incoming.remove(destination).unwrap_or_default() {
-            self.remove_binding(&source, &key, removed);
+        for (source, binding) in self.incoming.remove(destination).unwrap_or_default() {
+            self.remove_binding(&source, &binding, removed);
         }
     }
 
-    fn remove_binding(&mut self, source: &ExchangeName, key: &BindingKey, removed: &mut Removed) {
-        let Some(exchange) = self.exchanges.get_mut(source) else {
+    fn remove_binding(
+        &mut self,
+        source: &ExchangeName,
+        binding: &Binding<Destination>,
+        removed: &mut Removed,
+    ) {
+        let Some(exchange) = self.exchanges.get_mut(source) else { return };
+        if !exchange.bindings.remove(binding) {
             return;
-        };
-        let Some(binding) = exchange.bindings.remove(key) else {
-            return;
-        };
-        exchange.router.unbind(&binding);
+        }
+        exchange.router.unbind(binding);
         let over = exchange.declaration.auto_delete && exchange.bindings.is_empty();
-        self.forget_incoming(source, key);
-        if let Some(record) = self.record(source, &binding) {
+        self.forget_incoming(source, binding);
+        if let Some(record) = self.record(source, binding) {
             removed.push(Change::DeleteBinding(record));
         }
         if over {
@@ -273,11 +256,11 @@ impl Topology {
         }
     }
 
-    fn forget_incoming(&mut self, source: &ExchangeName, key: &BindingKey) {
-        if let Some(known) = self.incoming.get_mut(&key.destination) {
-            known.remove(&(source.clone(), key.clone()));
+    fn forget_incoming(&mut self, source: &ExchangeName, binding: &Binding<Destination>) {
+        if let Some(known) = self.incoming.get_mut(&binding.destination) {
+            known.remove(&(source.clone(), binding.clone()));
             if known.is_empty() {
-                self.incoming.remove(&key.destination);
+                self.incoming.remove(&binding.destination);
             }
         }
     }
@@ -294,18 +277,14 @@ impl Topology {
         let destination = self.destination(end)?;
         let binding = Binding { routing_key, arguments, destination };
         let source = ExchangeName::from(source);
-        let key = BindingKey::new(&binding);
-        let Some(exchange) = self.exchanges.get_mut(&source) else {
-            return Ok(None);
-        };
+        let Some(exchange) = self.exchanges.get_mut(&source) else { return Ok(None) };
         exchange.router.validate(&binding.routing_key, &binding.arguments)?;
-        if exchange.bindings.contains_key(&key) {
+        if !exchange.bindings.insert(binding.clone()) {
             return Ok(None);
         }
         exchange.router.bind(&binding);
-        exchange.bindings.insert(key.clone(), binding.clone());
-        let incoming = self.incoming.entry(key.destination.clone()).or_default();
-        incoming.insert((source.clone(), key));
+        let incoming = self.incoming.entry(binding.destination.clone()).or_default();
+        incoming.insert((source.clone(), binding.clone()));
         Ok(self.record(&source, &binding))
     }
 
@@ -327,8 +306,7 @@ impl Topology {
                 arguments: arguments.clone(),
                 destination,
             };
-            let key = BindingKey::new(&binding);
-            self.remove_binding(&ExchangeName::from(source), &key, &mut removed);
+            self.remove_binding(&ExchangeName::from(source), &binding, &mut removed);
         }
         removed
     }

@@ -101,7 +101,7 @@ pub fn check_equivalent_arguments(
     current: &FieldTable,
     resource: &str,
 ) -> Result<(), AmqpError> {
-    let classic = FieldValue::LongString(b"classic".to_vec().into());
+    let classic = FieldValue::LongString(b"classic".to_vec());
     for name in COMPARED {
         let implied = (name == "x-queue-type").then_some(&classic);
         let new = received.get(name).or(implied);

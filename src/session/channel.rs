@@ -102,7 +102,7 @@ impl Channel {
 #[derive(Debug, Default)]
 pub struct Channels {
     /// Sorted by number.
-    all: Vec<Box<Channel>>,
+    all: Vec<Channel>,
     last: usize,
 }
 
@@ -112,17 +112,17 @@ impl Channels {
         if self.all.get(self.last).is_none_or(|channel| channel.number != number) {
             self.last = self.all.binary_search_by_key(&number, |channel| channel.number).ok()?;
         }
-        self.all.get_mut(self.last).map(|channel| &mut **channel)
+        self.all.get_mut(self.last)
     }
 
     pub fn insert(&mut self, channel: Channel) {
         let place = self.all.partition_point(|other| other.number < channel.number);
-        self.all.insert(place, Box::new(channel));
+        self.all.insert(place, channel);
     }
 
     pub fn remove(&mut self, number: ChannelNumber) -> Option<Channel> {
         let place = self.all.binary_search_by_key(&number, |channel| channel.number).ok()?;
-        Some(*self.all.remove(place))
+        Some(self.all.remove(place))
     }
 
     /// Channels that count towards channel_max (B2.14).
@@ -135,7 +135,7 @@ impl Channels {
     }
 
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Channel> {
-        self.all.iter_mut().map(|channel| &mut **channel)
+        self.all.iter_mut()
     }
 
     /// Bytes kept for parked channels.

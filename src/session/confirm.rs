@@ -29,7 +29,7 @@ struct Waiting {
 impl Confirms {
     /// Numbers the next publish.
     #[inline]
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.published += 1;
         self.published
     }
@@ -41,7 +41,7 @@ impl Confirms {
             return;
         }
         // What needs no log waits only for those before it.
-        let log = log.or(self.waiting.back().map(|last| last.log)).unwrap_or_default();
+        let log = log.or_else(|| self.waiting.back().map(|last| last.log)).unwrap_or_default();
         self.waiting.push_back(Waiting { upto: self.published, log, rejected });
     }
 
@@ -99,7 +99,7 @@ mod tests {
 
     fn publish(confirms: &mut Confirms, count: usize) {
         (0..count).for_each(|_| {
-            confirms.next();
+            confirms.number();
         });
     }
 

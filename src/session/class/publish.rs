@@ -88,7 +88,7 @@ pub fn publish(
 /// Numbers the publish if its channel wants confirms.
 #[inline]
 fn confirm(ctx: &mut Context, channel: &mut Channel) -> Option<Confirm> {
-    let number = channel.confirms.as_mut()?.next();
+    let number = channel.confirms.as_mut()?.number();
     if ctx.confirming.last() != Some(&channel.number) && !ctx.confirming.contains(&channel.number) {
         ctx.confirming.push(channel.number);
     }
