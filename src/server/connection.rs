@@ -37,7 +37,7 @@ const IDLE: Duration = Duration::from_secs(2);
 /// socket with unread input would reset the connection and destroy what is under way.
 const LINGER: Duration = Duration::from_secs(1);
 
-struct Connection<S> {
+pub(super) struct Connection<S> {
     stream: S,
     session: Session,
     clock: Clock,
@@ -53,35 +53,34 @@ struct Connection<S> {
     active: bool,
 }
 
-/// Serves one client until it is gone.
-pub(super) async fn run<S>(stream: S, session: Session, clock: Clock)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let timer_at = session.deadline();
-    let mut connection = Connection {
-        stream,
-        clock,
-        input: BytesMut::new(),
-        read_size: READ_MIN,
-        timer: Box::pin(tokio::time::sleep_until(clock.instant(timer_at).into())),
-        timer_at,
-        idle_at: Time::NEVER,
-        active: false,
-        session,
-    };
-    poll_fn(|context| connection.poll(context)).await;
-    connection.session.end(clock.now());
-    let Connection { mut stream, session, input, timer, .. } = connection;
-    drop((session, input, timer));
-    if stream.shutdown().await.is_ok() {
-        let mut rest = [0; 1024];
-        let hung_up = async { while matches!(stream.read(&mut rest).await, Ok(1..)) {} };
-        let _ = tokio::time::timeout(LINGER, hung_up).await;
-    }
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(super) fn new(stream: S, session: Session, clock: Clock) -> Self {
+        let timer_at = session.deadline();
+        Self {
+            stream,
+            clock,
+            input: BytesMut::new(),
+            read_size: READ_MIN,
+            timer: Box::pin(tokio::time::sleep_until(clock.instant(timer_at).into())),
+            timer_at,
+            idle_at: Time::NEVER,
+            active: false,
+            session,
+        }
+    }
+
+    /// Serves one client until it is gone.
+    pub(super) async fn run(mut self) {
+        poll_fn(|context| self.poll(context)).await;
+        self.session.end(self.clock.now());
+        self.give_back();
+        if self.stream.shutdown().await.is_ok() {
+            let mut rest = [0; 64];
+            let hung_up = async { while matches!(self.stream.read(&mut rest).await, Ok(1..)) {} };
+            let _ = tokio::time::timeout(LINGER, hung_up).await;
+        }
+    }
+
     /// Ready when the connection is over.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut moved = 0;

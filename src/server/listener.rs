@@ -42,8 +42,15 @@ pub(super) async fn accept(listener: TcpListener, acceptor: Option<Acceptor>, sh
         match accepted {
             Ok((socket, peer)) => {
                 shared.accepted.fetch_add(1, Ordering::Relaxed);
-                let task = serve(socket, peer, acceptor.clone(), Arc::clone(&shared));
-                shared.connections.spawn(task);
+                let peer = prepare(&socket, peer);
+                // Two kinds of task, so that a connection in the clear does not pay for TLS's size.
+                match acceptor.clone() {
+                    None => shared.connections.spawn(run(socket, peer, Arc::clone(&shared))),
+                    Some(acceptor) => {
+                        let task = serve_tls(socket, peer, acceptor, Arc::clone(&shared));
+                        shared.connections.spawn(task)
+                    }
+                };
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -53,59 +60,56 @@ pub(super) async fn accept(listener: TcpListener, acceptor: Option<Acceptor>, sh
     }
 }
 
-async fn serve(
-    socket: TcpStream,
-    peer: SocketAddr,
-    acceptor: Option<Acceptor>,
-    shared: Arc<Shared>,
-) {
+/// Sets the socket up and says who is at the other end.
+fn prepare(socket: &TcpStream, peer: SocketAddr) -> Peer {
     // Answers are written whole: waiting for more to send would only delay them.
     let _ = socket.set_nodelay(true);
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
-    let _ = SockRef::from(&socket).set_tcp_keepalive(&keepalive);
+    let _ = SockRef::from(socket).set_tcp_keepalive(&keepalive);
     let local =
         socket.local_addr().map_or_else(|_| "unknown".to_owned(), |local| local.to_string());
-    let peer = Peer {
-        name: format!("{peer} -> {local}"),
-        is_loopback: peer.ip().to_canonical().is_loopback(),
-    };
-    match acceptor {
-        None => run(socket, peer, shared).await,
-        Some(acceptor) => {
-            let patience = shared.services.offer.handshake_timeout;
-            match tokio::time::timeout(patience, acceptor.accept(socket)).await {
-                Ok(Ok(stream)) => run(stream, peer, shared).await,
-                Ok(Err(error)) => tracing::info!(peer = peer.name, %error, "TLS handshake failed"),
-                Err(_) => tracing::info!(peer = peer.name, "TLS handshake timed out"),
-            }
-        }
+    let is_loopback = peer.ip().to_canonical().is_loopback();
+    Peer { name: format!("{peer} -> {local}"), is_loopback }
+}
+
+async fn serve_tls(socket: TcpStream, peer: Peer, acceptor: Acceptor, shared: Arc<Shared>) {
+    let patience = shared.services.offer.handshake_timeout;
+    match tokio::time::timeout(patience, acceptor.accept(socket)).await {
+        Ok(Ok(stream)) => run(stream, peer, shared).await,
+        Ok(Err(error)) => tracing::info!(peer = peer.name, %error, "TLS handshake failed"),
+        Err(_) => tracing::info!(peer = peer.name, "TLS handshake timed out"),
     }
 }
 
-async fn run<S>(stream: S, peer: Peer, shared: Arc<Shared>)
+fn run<S>(stream: S, peer: Peer, shared: Arc<Shared>) -> impl Future<Output = ()>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     let session = Session::new(Arc::clone(&shared.services), peer, shared.clock.now());
-    let id = session.id();
-    let _entry = Entry::new(&shared, id.0, &session);
-    connection::run(stream, session, shared.clock).await;
+    let clock = shared.clock;
+    let entry = Entry::new(shared, &session);
+    let connection = connection::Connection::new(stream, session, clock);
+    async move {
+        let _entry = entry;
+        connection.run().await;
+    }
 }
 
 /// A connection's place in the list of all, for as long as its task lives.
-struct Entry<'a> {
-    shared: &'a Shared,
+struct Entry {
+    shared: Arc<Shared>,
     id: u64,
 }
 
-impl<'a> Entry<'a> {
-    fn new(shared: &'a Shared, id: u64, session: &Session) -> Self {
+impl Entry {
+    fn new(shared: Arc<Shared>, session: &Session) -> Self {
+        let id = session.id().0;
         shared.outboxes.lock().insert(id, Arc::clone(session.outbox()));
         Self { shared, id }
     }
 }
 
-impl Drop for Entry<'_> {
+impl Drop for Entry {
     fn drop(&mut self) {
         self.shared.outboxes.lock().remove(&self.id);
     }
