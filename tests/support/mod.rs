@@ -1,0 +1,180 @@
+//! A broker and scripted clients, without sockets, tasks or a clock.
+//!
+//! A [`World`] owns a broker and the time; [`World::connect`] gives a [`Peer`], which is a client that
+//! a test drives line by line. Whatever a peer sends is handled at once, by all sessions that it
+//! concerns, so that the next line can expect the answer, or another peer's delivery:
+//!
+//! ```ignore
+//! let world = World::new();
+//! let peer = world.connect();
+//! peer.open_channel(1);
+//! peer.send(1, queue::Purge { queue: "nowhere", nowait: false });
+//! peer.expect_channel_error(1, 404, "NOT_FOUND - no queue 'nowhere' in vhost '/'")
+//!     .for_method(50, 30);
+//! ```
+//!
+//! `peer` is what is sent and expected, frame by frame; `verbs` is what most tests do with it;
+//! `received` is what comes back; `link` moves the bytes as the server's task does.
+
+// Every test file is a crate of its own and uses a part of this; whatever fails here fails a test.
+#![allow(dead_code, unused_imports, clippy::indexing_slicing, clippy::unwrap_used)]
+
+mod link;
+mod peer;
+mod received;
+mod verbs;
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use leveret::auth::Authenticator;
+use leveret::broker::{Broker, Limits};
+use leveret::session::{Offer, Services};
+use leveret::storage::memory::{HeldStore, MemoryDefinitions, MemoryMessages};
+use leveret::storage::{Change, DefinitionStore, MessageStore, StoreError};
+use leveret::time::Time;
+
+use self::link::Link;
+pub use self::peer::{Client, Peer};
+pub use self::received::{Content, Delivery, Received, Returned};
+pub use self::verbs::{channel_close, header_frame, method_frame, persistent, publish, text};
+
+/// A broker, the time, and everybody who is connected.
+pub struct World {
+    pub broker: Arc<Broker>,
+    pub authenticator: Arc<Authenticator>,
+    shared: Rc<Shared>,
+    held: Option<Arc<HeldStore>>,
+}
+
+/// What a world and its peers work with.
+struct Shared {
+    services: Arc<Services>,
+    now: Cell<Time>,
+    links: RefCell<Vec<Weak<RefCell<Link>>>>,
+}
+
+impl World {
+    /// Everything is as durable as it gets at once.
+    pub fn new() -> Self {
+        Self::with(Limits::default(), Offer::default())
+    }
+
+    pub fn with(limits: Limits, offer: Offer) -> Self {
+        let (definitions, messages) = (Arc::new(MemoryDefinitions), Arc::new(MemoryMessages));
+        Self::build(limits, offer, definitions, messages, None)
+    }
+
+    /// The store answers when it is told to: [`sync`](Self::sync) and
+    /// [`finish_commits`](Self::finish_commits).
+    pub fn held() -> Self {
+        let store = Arc::new(HeldStore::default());
+        let (definitions, messages) = (Arc::clone(&store), Arc::clone(&store));
+        Self::build(Limits::default(), Offer::default(), definitions, messages, Some(store))
+    }
+
+    fn build(
+        limits: Limits,
+        offer: Offer,
+        definitions: Arc<dyn DefinitionStore>,
+        messages: Arc<dyn MessageStore>,
+        held: Option<Arc<HeldStore>>,
+    ) -> Self {
+        let broker = Broker::new(limits, definitions, messages);
+        broker.create_vhost(&"/".into());
+        let authenticator = Arc::new(Authenticator::new(vec!["guest".into()]));
+        authenticator.add_default_user("guest".into(), "guest", "/".into());
+        let services = Arc::new(Services {
+            broker: Arc::clone(&broker),
+            authenticator: Arc::clone(&authenticator),
+            offer,
+        });
+        let now = Cell::new(Time(1_700_000_000_000));
+        let shared = Rc::new(Shared { services, now, links: RefCell::default() });
+        Self { broker, authenticator, shared, held }
+    }
+
+    /// A client that has logged in as `guest` and opened the vhost `/`.
+    #[track_caller]
+    pub fn connect(&self) -> Peer {
+        self.connect_as(&Client::default())
+    }
+
+    /// The same with other wishes.
+    #[track_caller]
+    pub fn connect_as(&self, client: &Client) -> Peer {
+        let peer = self.dial();
+        peer.handshake(client);
+        peer
+    }
+
+    /// A connection over which nothing has been sent yet.
+    pub fn dial(&self) -> Peer {
+        Peer::new(Rc::clone(&self.shared), true)
+    }
+
+    /// The same from another machine.
+    pub fn dial_from_afar(&self) -> Peer {
+        Peer::new(Rc::clone(&self.shared), false)
+    }
+
+    pub fn now(&self) -> Time {
+        self.shared.now.get()
+    }
+
+    /// Lets time pass: everybody's timers run when they are due.
+    pub fn advance(&self, duration: Duration) {
+        self.shared.advance(duration);
+    }
+
+    /// Makes the messages that were handed to the store so far durable.
+    pub fn sync(&self) {
+        self.held.as_ref().expect("a held world").sync();
+        self.shared.settle();
+    }
+
+    /// Ends the changes of definitions that the store has, well or badly, and says what they were.
+    pub fn finish_commits(&self, result: &Result<(), StoreError>) -> Vec<Change> {
+        let changes = self.held.as_ref().expect("a held world").finish_commits(result);
+        self.shared.settle();
+        changes
+    }
+}
+
+impl Shared {
+    fn links(&self) -> Vec<Rc<RefCell<Link>>> {
+        let mut links = self.links.borrow_mut();
+        links.retain(|link| link.strong_count() > 0);
+        links.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Moves bytes until nobody has anything to do.
+    fn settle(&self) {
+        let links = self.links();
+        let now = self.now.get();
+        while links.iter().any(|link| link.borrow_mut().step(now)) {}
+    }
+
+    fn advance(&self, duration: Duration) {
+        let until = self.now.get() + duration;
+        self.settle();
+        loop {
+            let links = self.links();
+            let due = |link: &Rc<RefCell<Link>>| link.borrow().deadline();
+            let next = links.iter().map(due).min().unwrap_or(Time::NEVER);
+            if next > until {
+                break;
+            }
+            self.now.set(next.max(self.now.get()));
+            for link in links.iter().filter(|link| due(link) <= next) {
+                let mut link = link.borrow_mut();
+                link.tick(self.now.get());
+                assert!(link.deadline() > next, "a timer that ran is due again");
+            }
+            self.settle();
+        }
+        self.now.set(until);
+    }
+}
