@@ -17,6 +17,8 @@ pub struct Link {
     pub session: Session,
     /// Sent by the peer and not yet read by the session.
     input: BytesMut,
+    /// Something was sent that the session has not been shown.
+    fresh: bool,
     /// Written by the session and not yet a whole frame.
     pub arrived: Vec<u8>,
     /// Whole methods with their content, in order.
@@ -41,6 +43,7 @@ impl Link {
         Self {
             session: Session::new(services, session::Peer { name, is_loopback }, now),
             input: BytesMut::new(),
+            fresh: false,
             arrived: Vec::new(),
             inbox: VecDeque::new(),
             incomplete: HashMap::new(),
@@ -54,6 +57,7 @@ impl Link {
 
     pub fn send(&mut self, bytes: &[u8]) {
         self.input.extend_from_slice(bytes);
+        self.fresh = true;
     }
 
     /// How much the session has not read yet.
@@ -109,16 +113,15 @@ impl Link {
     }
 
     fn read(&mut self, now: Time) -> bool {
-        if !self.session.wants_input() {
+        if !self.fresh || !self.session.wants_input() {
             return false;
         }
-        let mut any = false;
+        self.fresh = false;
         loop {
             let ready = self.session.ready(&self.input);
             if ready.whole == 0 {
-                return any;
+                return true;
             }
-            any = true;
             let mut chunk: Bytes = self.input.split_to(ready.whole).freeze();
             while !chunk.is_empty() {
                 let taken = self.session.receive(&chunk, now);

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use leveret::auth::Authenticator;
 use leveret::broker::{Broker, Limits};
+use leveret::delivery::Outgoing;
 use leveret::session::{Offer, Services};
 use leveret::storage::memory::{HeldStore, MemoryDefinitions, MemoryMessages};
 use leveret::storage::{Change, DefinitionStore, MessageStore, StoreError};
@@ -39,7 +40,9 @@ use leveret::time::Time;
 use self::link::Link;
 pub use self::peer::{Client, Peer};
 pub use self::received::{Content, Delivery, Received, Returned};
-pub use self::verbs::{channel_close, header_frame, method_frame, persistent, publish, text};
+pub use self::verbs::{
+    channel_close, header_frame, method_frame, persistent, publish, raw_frame, text,
+};
 
 /// A broker, the time, and everybody who is connected.
 pub struct World {
@@ -127,6 +130,16 @@ impl World {
     /// Lets time pass: everybody's timers run when they are due.
     pub fn advance(&self, duration: Duration) {
         self.shared.advance(duration);
+    }
+
+    /// The broker stops: everybody is told why.
+    pub fn shut_down(&self, reason: &str) {
+        for link in self.shared.links() {
+            let link = link.borrow();
+            link.session.outbox().notify(Outgoing::Shutdown(reason.to_owned()));
+            link.session.outbox().ring();
+        }
+        self.shared.settle();
     }
 
     /// Makes the messages that were handed to the store so far durable.

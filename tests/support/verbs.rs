@@ -1,6 +1,6 @@
 //! What most tests do with a peer: one call for a request and its answer.
 
-use leveret::protocol::frame::{write_body, write_header, write_method};
+use leveret::protocol::frame::{FRAME_END, write_body, write_header, write_method};
 use leveret::protocol::method::{basic, channel, confirm, exchange, queue, tx};
 use leveret::protocol::{ChannelNumber, FieldTable, Method, OwnedProperties};
 
@@ -21,6 +21,16 @@ pub fn text() -> OwnedProperties {
 pub fn method_frame<'m>(channel: u16, method: impl Into<Method<'m>>) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_method(&mut bytes, ChannelNumber(channel), &method.into());
+    bytes
+}
+
+/// Any frame, good or bad.
+pub fn raw_frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![kind];
+    bytes.extend(channel.to_be_bytes());
+    bytes.extend(u32::try_from(payload.len()).unwrap().to_be_bytes());
+    bytes.extend(payload);
+    bytes.push(FRAME_END);
     bytes
 }
 
