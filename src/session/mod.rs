@@ -54,7 +54,7 @@ use crate::time::Time;
 /// How long a connection that broke the rules before it was open is kept dangling (B1.2).
 const PENALTY: Duration = Duration::from_secs(3);
 
-/// How long we wait for the answer to our close at most (B0.4).
+/// How long we wait for the answer to our close at most; a heartbeat interval may be less (B0.4).
 const CLOSE_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// What the server proposes in `connection.tune`, and how patient it is (B2.9, B1.2).
@@ -323,7 +323,8 @@ impl Session {
         tracing::info!(connection = self.id.0, peer, %error, "closing connection");
         self.leave();
         self.write_close(error);
-        let wait = if error.stop_reading { PENALTY } else { CLOSE_WAIT_MAX };
+        let heartbeat = self.timers.interval().unwrap_or(CLOSE_WAIT_MAX);
+        let wait = if error.stop_reading { PENALTY } else { heartbeat.min(CLOSE_WAIT_MAX) };
         self.stage = Stage::Closing { until: now + wait, reading: !error.stop_reading };
     }
 

@@ -52,6 +52,11 @@ impl Timers {
         }
     }
 
+    /// The heartbeat interval, if there is one.
+    pub fn interval(&self) -> Option<Duration> {
+        self.interval
+    }
+
     /// Any byte counts, not only heartbeats.
     pub fn received(&mut self) {
         self.received = true;
