@@ -3,8 +3,8 @@
 //! The bytes are kept as they stood on the wire, so that a delivery copies instead of encoding:
 //!
 //! ```text
-//! exchange + routing key      content header payload             body, when small
-//! (two shortstrs, verbatim)   (class, weight, size, properties)
+//! exchange + routing key      content header payload             extra keys   body, when small
+//! (two shortstrs, verbatim)   (class, weight, size, properties)  (rarely)
 //! ```
 //!
 //! A small body lies in the same allocation, because a 16-byte message must not pin the 64 KiB buffer
@@ -21,6 +21,9 @@ pub const INLINE_BODY_MAX: usize = 8 * 1024;
 
 /// Bytes of a content header before the property flags: class, weight, body size.
 const HEADER_FIXED: usize = 12;
+
+/// Stands in front of extra keys: to have none is not the same as to say nothing of them.
+const EXTRA_KEYS: u8 = b'A';
 
 /// What the broker itself reads of a message's properties, parsed once when it is published.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +50,8 @@ struct Head {
     /// Length of exchange and routing key with their length octets.
     address_len: u16,
     header_len: u32,
+    /// Where an inline body begins: behind the header, or behind the extra keys if there are any.
+    body_at: u32,
     traits: Traits,
     /// The body when it is large; an inline body follows the header bytes otherwise.
     chunks: Option<Box<[Bytes]>>,
@@ -91,9 +96,37 @@ impl Message {
         Head {
             address_len: u16::try_from(address.len()).unwrap_or(u16::MAX),
             header_len: u32::try_from(header.len()).unwrap_or(u32::MAX),
+            body_at: u32::try_from(address.len() + header.len()).unwrap_or(u32::MAX),
             traits,
             chunks,
         }
+    }
+
+    /// The same body under another address, with other properties (flags and values) and
+    /// [`extra_keys`](Self::extra_keys).
+    pub fn readdressed(
+        &self,
+        address: &[u8],
+        properties: &[u8],
+        extra_keys: Option<&[u8]>,
+        traits: Traits,
+    ) -> Self {
+        let fixed = self.header().get(..HEADER_FIXED).unwrap_or_default();
+        let keys_len = extra_keys.map_or(0, |keys| 1 + keys.len());
+        let before_body = address.len() + fixed.len() + properties.len() + keys_len;
+        let mut bytes = Vec::with_capacity(before_body + self.inline_body().len());
+        for part in [address, fixed, properties] {
+            bytes.extend_from_slice(part);
+        }
+        let header = bytes.get(address.len()..).unwrap_or_default();
+        let mut head = Self::head(address, header, traits, self.chunks().map(Box::from));
+        if let Some(keys) = extra_keys {
+            bytes.push(EXTRA_KEYS);
+            bytes.extend_from_slice(keys);
+        }
+        head.body_at = u32::try_from(before_body).unwrap_or(u32::MAX);
+        bytes.extend_from_slice(self.inline_body());
+        Self(ThinArc::from_header_and_slice(head, &bytes))
     }
 
     /// Exchange and routing key as two shortstrs, ready for `basic.deliver`, `get-ok` and `return`.
@@ -121,12 +154,20 @@ impl Message {
         Properties::parse(self.properties())
     }
 
+    /// The keys it is routed by beside its routing key, as the content of an array, where its headers
+    /// do not say so: BCC keys, which consumers must not see (behaviour B6.3), or none at all for a
+    /// dead letter that got a new key and keeps its CC header (behaviour B8.7). `None`: the CC header
+    /// says it. Only dead-lettering asks.
+    pub fn extra_keys(&self) -> Option<&[u8]> {
+        let head = &self.0.header.header;
+        let start = usize::from(head.address_len) + head.header_len as usize;
+        self.0.slice.get(start..head.body_at as usize)?.strip_prefix(&[EXTRA_KEYS])
+    }
+
     /// The body when it is small, else empty.
     #[inline]
     pub fn inline_body(&self) -> &[u8] {
-        let head = &self.0.header.header;
-        let start = usize::from(head.address_len) + head.header_len as usize;
-        self.0.slice.get(start..).unwrap_or_default()
+        self.0.slice.get(self.0.header.header.body_at as usize..).unwrap_or_default()
     }
 
     /// The body when it is large.
@@ -236,6 +277,28 @@ mod tests {
         assert_eq!(message.properties(), [0x10, 0, 2]);
         assert_eq!(message.inline_body(), b"hello");
         assert_eq!(message.body_size(), 5);
+    }
+
+    #[test]
+    fn a_readdressed_message_keeps_its_body_alone() {
+        let traits = Traits::default();
+        let small =
+            Message::with_inline_body(b"\0\x01q", &header(5), b"hello", traits, &mut vec![]);
+        assert_eq!(small.extra_keys(), None);
+        let body = Bytes::from(vec![7u8; 5]);
+        let large = Message::with_chunks(b"\0\x01q", &header(5), vec![body], traits);
+        let persistent = Traits { persistent: true, ..traits };
+        for keys in [None, Some(&b""[..]), Some(b"S\0\0\0\x01k")] {
+            for before in [&small, &large] {
+                let after = before.readdressed(b"\x01x\x02kk", &[0, 0], keys, persistent);
+                assert_eq!((after.exchange(), after.routing_key()), (&b"x"[..], &b"kk"[..]));
+                assert_eq!(after.properties(), [0, 0]);
+                assert_eq!(after.header().get(..12), before.header().get(..12));
+                assert_eq!(after.extra_keys(), keys);
+                assert_eq!(after.body(), before.body());
+                assert_eq!(after.traits(), persistent);
+            }
+        }
     }
 
     #[test]

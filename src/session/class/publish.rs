@@ -51,19 +51,19 @@ pub fn publish(
         return Err(too_large(header.body_size, size_max));
     }
     let mut way = ctx.publisher.find_way(content.address, None)?;
-    let mut changed = None;
+    let mut changes = Changes::default();
     if needs_a_look(&properties) {
         let look = look(ctx, channel, &properties)?;
         if !look.extras.keys.is_empty() || (look.extras.headers.is_some() && !way.is_by_key()) {
             way = ctx.publisher.find_way(content.address, Some(&look.extras))?;
         }
-        changed = look.changed;
+        changes = look.changes;
     }
     let arrives = ctx.publisher.arrives(way);
     let returned = content.mandatory && !arrives;
     // A message that goes nowhere need not be made, unless it comes back.
     let message = if arrives || returned || channel.transaction.is_some() {
-        Some(make(ctx, &content, &properties, changed))
+        Some(make(ctx, &content, &properties, changes))
     } else {
         None
     };
@@ -99,29 +99,19 @@ fn make(
     ctx: &mut Context,
     content: &Content<'_>,
     properties: &Properties<'_>,
-    changed: Option<Vec<u8>>,
+    Changes { properties: changed, extra_keys }: Changes,
 ) -> Message {
-    let traits = Traits::of(properties);
-    let rewritten = changed.map(|properties| {
-        // Class, weight and body size stay.
-        let fixed = content.header.len() - properties_len(content.header);
-        let mut header = content.header.get(..fixed).unwrap_or_default().to_vec();
-        header.extend_from_slice(&properties);
-        header
-    });
-    let header = rewritten.as_deref().unwrap_or(content.header);
-    match &content.body {
+    let (address, header, traits) = (content.address, content.header, Traits::of(properties));
+    let message = match &content.body {
         Body::Small(body) => {
-            Message::with_inline_body(content.address, header, body, traits, &mut ctx.scratch)
+            Message::with_inline_body(address, header, body, traits, &mut ctx.scratch)
         }
-        Body::Large(chunks) => {
-            Message::with_chunks(content.address, header, chunks.clone(), traits)
-        }
+        Body::Large(chunks) => Message::with_chunks(address, header, chunks.clone(), traits),
+    };
+    match changed {
+        None => message,
+        Some(changed) => message.readdressed(address, &changed, extra_keys.as_deref(), traits),
     }
-}
-
-fn properties_len(header: &[u8]) -> usize {
-    ContentHeader::parse(header).map_or(0, |header| header.properties.len())
 }
 
 /// Most messages set nothing that the broker has to act on.
@@ -136,8 +126,17 @@ fn needs_a_look(properties: &Properties<'_>) -> bool {
 /// What properties ask for.
 struct Look<'a> {
     extras: Extras<'a>,
+    changes: Changes,
+}
+
+/// What becomes different from what the client sent.
+#[derive(Default)]
+struct Changes {
     /// The properties anew, when some had to change.
-    changed: Option<Vec<u8>>,
+    properties: Option<Vec<u8>>,
+    /// Set together with the properties when these lost the BCC header, so that a dead letter can
+    /// still be routed by it (B8.6).
+    extra_keys: Option<Vec<u8>>,
 }
 
 fn look<'a>(
@@ -156,6 +155,7 @@ fn look<'a>(
         check_expiration(expiration)?;
     }
     let mut extras = Extras { keys: SmallVec::new(), headers: properties.headers };
+    let mut extra_keys = None;
     if properties.headers.is_some() {
         let cc = properties.header_entries().find(b"CC");
         let bcc = properties.header_entries().find(b"BCC");
@@ -165,6 +165,11 @@ fn look<'a>(
             && let Some(headers) = &mut new.get_or_insert_with(|| properties.to_owned()).headers
         {
             headers.remove("BCC");
+            let mut array = Vec::new();
+            for key in &extras.keys {
+                FieldValue::from(*key).encode(&mut array);
+            }
+            extra_keys = Some(array);
         }
     }
     if let Some(claimed) = properties.user_id
@@ -176,7 +181,8 @@ fn look<'a>(
             format!("user_id property set to '{claimed}' but authenticated user was '{user}'");
         return Err(precondition(text));
     }
-    Ok(Look { extras, changed: new.map(|properties| properties.to_bytes()) })
+    let changes = Changes { properties: new.map(|properties| properties.to_bytes()), extra_keys };
+    Ok(Look { extras, changes })
 }
 
 /// CC and BCC are arrays; what in them is not a string is ignored (B6.2, B6.3).
