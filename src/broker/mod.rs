@@ -5,18 +5,25 @@
 //! misses. A [`Publisher`] is a connection's way in: it routes, gathers a read's messages by queue and
 //! hands each queue its share under one lock.
 //!
-//! Lock order: vhost map → topology → queue → outbox. The reply registry and storage are leaves.
-//! Nothing awaits, and nobody is woken, while one of them is held.
+//! What will expire is in a
+//! schedule that [`Broker::tick`] works off. The broker has no clock: whoever runs it asks for
+//! [`Broker::next_deadline`] and calls in time.
+//!
+//! Lock order: vhost map → topology → queue → outbox. The reply registry, the schedule and storage are
+//! leaves. Nothing awaits, and nobody is woken, while one of them is held.
 
+mod dead_letter;
 mod publish;
 mod reply;
 mod route_cache;
+mod schedule;
 mod topology;
 mod vhost;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -25,9 +32,14 @@ pub use self::reply::{REPLY_TO, ReplyTarget};
 pub use self::topology::{BindingEnd, ExchangeDeclaration, resource_exchange, resource_queue};
 pub use self::vhost::{DeclaredQueue, Flags, Vhost};
 
+use self::schedule::Schedule;
 use crate::names::VhostName;
-use crate::queue::ConnectionId;
+use crate::queue::{ConnectionId, Effects};
 use crate::storage::{DefinitionStore, MessageStore};
+use crate::time::Time;
+
+/// Queues that one tick looks at.
+const TICK_QUEUES_MAX: usize = 256;
 
 /// What a broker refuses to exceed.
 #[derive(Clone, Debug)]
@@ -60,6 +72,7 @@ pub struct Broker {
     next_connection: AtomicU64,
     definitions: Arc<dyn DefinitionStore>,
     messages: Arc<dyn MessageStore>,
+    schedule: Arc<Schedule>,
     pub limits: Limits,
 }
 
@@ -75,6 +88,7 @@ impl Broker {
             next_connection: AtomicU64::new(1),
             definitions,
             messages,
+            schedule: Arc::default(),
             limits,
         })
     }
@@ -82,12 +96,37 @@ impl Broker {
     /// Creates a vhost with its predeclared exchanges (behaviour B4.1); an existing one stays.
     pub fn create_vhost(&self, name: &VhostName) -> Arc<Vhost> {
         let mut vhosts = self.vhosts.write();
-        let create = || Vhost::new(name.clone(), Arc::clone(&self.definitions));
+        let create =
+            || Vhost::new(name.clone(), Arc::clone(&self.definitions), Arc::clone(&self.schedule));
         Arc::clone(vhosts.entry(name.clone()).or_insert_with(create))
     }
 
     pub fn vhost(&self, name: &str) -> Option<Arc<Vhost>> {
         self.vhosts.read().get(name).cloned()
+    }
+
+    /// When [`tick`](Self::tick) has something to do.
+    pub fn next_deadline(&self) -> Time {
+        self.schedule.next()
+    }
+
+    /// Ready once when the next deadline has become an earlier one.
+    pub fn poll_earlier_deadline(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.schedule.poll_earlier(context)
+    }
+
+    /// Time has passed: expired messages are dead-lettered or dropped, unused queues end. Does a
+    /// bounded piece of work; if there is more, the next deadline is not after `now`.
+    pub fn tick(&self, now: Time) {
+        let mut effects = Effects::default();
+        for (vhost, queue) in self.schedule.take_due(now, TICK_QUEUES_MAX) {
+            if queue.look(now, &mut effects) {
+                tracing::info!(queue = %queue.name, vhost = %vhost.name, "unused queue expired");
+                vhost.end_queue(&queue, now, &mut effects);
+            }
+            vhost.act(now, &mut effects);
+        }
+        effects.wakes.ring();
     }
 
     pub fn message_store(&self) -> &Arc<dyn MessageStore> {

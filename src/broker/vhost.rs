@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 
 use super::reply::{REPLY_TO, ReplyNames, ReplyTarget, random_token, token_of};
+use super::schedule::Schedule;
 use super::topology::{BindingEnd, ExchangeDeclaration, Removed, Topology, resource_queue};
 use crate::delivery::Outgoing;
 use crate::message::Queued;
@@ -37,16 +38,22 @@ pub struct Vhost {
     generation: AtomicU64,
     pub(super) replies: ReplyNames,
     definitions: Arc<dyn DefinitionStore>,
+    pub(super) schedule: Arc<Schedule>,
 }
 
 impl Vhost {
-    pub(super) fn new(name: VhostName, definitions: Arc<dyn DefinitionStore>) -> Arc<Self> {
+    pub(super) fn new(
+        name: VhostName,
+        definitions: Arc<dyn DefinitionStore>,
+        schedule: Arc<Schedule>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             topology: RwLock::new(Topology::new(name.clone())),
             name,
             generation: AtomicU64::new(1),
             replies: ReplyNames::default(),
             definitions,
+            schedule,
         })
     }
 
@@ -267,15 +274,20 @@ impl Vhost {
             };
             AmqpError::new(ReplyCode::PreconditionFailed, format!("{resource} {why}"))
         })?;
-        let removed = self.change(|topology| topology.remove_queue(queue));
+        let removed = self.take_out(queue);
         Ok((dropped, self.commit_removed(removed, notify)))
     }
 
-    /// Ends a queue whose time has come by itself: auto-delete, or its owner is gone.
+    fn take_out(&self, queue: &Arc<Queue>) -> Removed {
+        self.schedule.remove(queue);
+        self.change(|topology| topology.remove_queue(queue))
+    }
+
+    /// Ends a queue whose time has come by itself: auto-delete, disuse, or its owner is gone.
     pub fn end_queue(&self, queue: &Arc<Queue>, now: Time, effects: &mut Effects) {
         // Without conditions a delete is never refused, and a second one does nothing.
         let _ = queue.delete(false, false, now, effects);
-        let removed = self.change(|topology| topology.remove_queue(queue));
+        let removed = self.take_out(queue);
         removed.into_iter().for_each(|change| self.commit_quietly(change));
     }
 

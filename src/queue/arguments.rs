@@ -18,6 +18,8 @@ pub enum Overflow {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Options {
     pub message_ttl_millis: Option<u64>,
+    /// The queue ends when it has not been used for so long (behaviour B8.4).
+    pub expires_millis: Option<u64>,
     pub max_length: Option<u64>,
     pub max_length_bytes: Option<u64>,
     pub overflow: Overflow,
@@ -48,13 +50,8 @@ const COMPARED: [&str; 14] = [
 
 /// Arguments of RabbitMQ that are valid and whose behaviour leveret does not have yet. A queue that
 /// silently ignored one would break a promise, so it is refused.
-const NOT_AVAILABLE: [&str; 5] = [
-    "x-expires",
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
-    "x-dead-letter-strategy",
-    "x-consumer-timeout",
-];
+const NOT_AVAILABLE: [&str; 3] =
+    ["x-dead-letter-exchange", "x-dead-letter-routing-key", "x-consumer-timeout"];
 
 impl Options {
     /// Reads the table for `resource` (`queue 'q' in vhost '/'`). Errors are CH 406 with RabbitMQ's
@@ -64,6 +61,7 @@ impl Options {
         reader.queue_type()?;
         let options = Self {
             message_ttl_millis: reader.integer("x-message-ttl", 0, TTL_MAX_MILLIS)?,
+            expires_millis: reader.integer("x-expires", 1, TTL_MAX_MILLIS)?,
             max_length: reader.integer("x-max-length", 0, i64::MAX)?,
             max_length_bytes: reader.integer("x-max-length-bytes", 0, i64::MAX)?,
             overflow: reader.overflow()?,
@@ -72,7 +70,6 @@ impl Options {
             max_priority: reader.max_priority()?,
             single_active_consumer: reader.boolean("x-single-active-consumer")?,
         };
-        reader.integer("x-expires", 1, TTL_MAX_MILLIS)?;
         reader.integer("x-consumer-timeout", 0, i64::MAX)?;
         reader.one_of("x-queue-mode", "mode", &["default", "lazy"])?;
         reader.queue_version()?;

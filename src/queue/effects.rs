@@ -6,6 +6,7 @@ use super::Queue;
 use super::subscribers::Slot;
 use crate::delivery::{Delivery, Wakes};
 use crate::message::Queued;
+use crate::time::Time;
 
 /// Why a message died (behaviour B8.5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,6 +42,8 @@ pub struct Effects {
     pub wakes: Wakes,
     /// What died in queues that have a dead letter exchange, in order.
     pub dead: Vec<Dead>,
+    /// Queues that want to be looked at by then, and would not be.
+    pub deadlines: Vec<(Time, Arc<Queue>)>,
     /// Deliveries chosen during one dispatch, by subscriber. Empty between operations.
     pub(super) stages: Vec<Stage>,
     /// How many of `stages` are in use; the others keep their memory for later.

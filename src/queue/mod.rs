@@ -16,6 +16,7 @@
 mod arguments;
 mod dispatch;
 mod effects;
+mod expiry;
 mod ready;
 mod state;
 mod subscribers;
@@ -90,12 +91,15 @@ pub struct Queue {
     state: Mutex<State>,
     /// Messages taken in since the start; a statistic that needs no lock to read.
     published: AtomicU64,
+    /// When somebody will look whether something has expired.
+    scheduled: AtomicU64,
 }
 
 impl Queue {
     pub fn new(name: QueueName, declaration: Declaration) -> Arc<Self> {
         let state = Mutex::new(State::new(&declaration.options));
-        Arc::new(Self { name, declaration, state, published: AtomicU64::new(0) })
+        let scheduled = AtomicU64::new(Time::NEVER.0);
+        Arc::new(Self { name, declaration, state, published: AtomicU64::new(0), scheduled })
     }
 
     /// Takes in a batch, in order, and hands out what it can. `batch` is left empty; the tokens of
@@ -116,6 +120,7 @@ impl Queue {
             return;
         }
         state.publish(self, batch, now, rejected, effects);
+        state.report_deadline(self, effects);
     }
 
     /// Attaches a consumer; it gets messages at once if there are any.
@@ -130,7 +135,9 @@ impl Queue {
             return Err(Refused::Deleted);
         }
         let id = state.subscribers.add(subscription).ok_or(Refused::ExclusiveUse)?;
+        state.touch(self, now);
         state.dispatch(self, now, effects);
+        state.report_deadline(self, effects);
         Ok(id)
     }
 
@@ -148,7 +155,11 @@ impl Queue {
             drop(dropped);
             return true;
         }
+        if state.subscribers.len() == 0 {
+            state.touch(self, now);
+        }
         state.dispatch(self, now, effects);
+        state.report_deadline(self, effects);
         false
     }
 
@@ -163,6 +174,7 @@ impl Queue {
         let mut state = self.state.lock();
         if state.release(id, count) {
             state.dispatch(self, now, effects);
+            state.report_deadline(self, effects);
         }
     }
 
@@ -184,6 +196,7 @@ impl Queue {
             return;
         }
         state.requeue(self, items, now, effects);
+        state.report_deadline(self, effects);
     }
 
     /// Deliveries that were refused for good: they are settled and, where the queue has a dead letter
@@ -210,6 +223,7 @@ impl Queue {
         let mut state = self.state.lock();
         if state.subscribers.unblock(id) {
             state.dispatch(self, now, effects);
+            state.report_deadline(self, effects);
         }
     }
 
@@ -222,12 +236,13 @@ impl Queue {
     ) -> Option<(Queued, usize)> {
         let mut state = self.state.lock();
         state.drop_expired(self, now, effects);
-        let queued = state.ready.pop()?;
-        if !no_ack {
+        state.touch(self, now);
+        let queued = state.ready.pop();
+        state.report_deadline(self, effects);
+        if !no_ack && queued.is_some() {
             state.unacked += 1;
         }
-        let remaining = state.ready.len();
-        Some((queued, remaining))
+        Some((queued?, state.ready.len()))
     }
 
     /// Drops what is ready and says how many that were (behaviour B5.10).
@@ -264,11 +279,7 @@ impl Queue {
     pub fn counts(self: &Arc<Self>, now: Time, effects: &mut Effects) -> Counts {
         let mut state = self.state.lock();
         state.drop_expired(self, now, effects);
-        Counts {
-            ready: state.ready.len(),
-            unacked: state.unacked,
-            consumers: state.subscribers.len(),
-        }
+        state.counts()
     }
 
     pub fn is_deleted(&self) -> bool {

@@ -81,6 +81,18 @@ impl Ready {
                 .is_some_and(|head| head.deadline <= now)
     }
 
+    /// Something has a deadline, at the head or behind it.
+    #[inline]
+    pub(super) fn has_deadlines(&self) -> bool {
+        self.deadlines > 0
+    }
+
+    /// When the head expires; a deadline behind it does not count yet.
+    pub(super) fn head_deadline(&self) -> Time {
+        let head = self.highest().and_then(|index| self.lines.get(index)?.front());
+        head.map_or(Time::NEVER, |head| head.deadline)
+    }
+
     /// Puts messages back at their positions, whatever order they come in.
     pub(super) fn put_back(&mut self, mut items: Vec<Queued>) {
         items.sort_unstable_by_key(|queued| queued.position);

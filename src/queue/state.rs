@@ -6,7 +6,7 @@ use super::arguments::{Options, Overflow};
 use super::effects::{Effects, Reason};
 use super::ready::Ready;
 use super::subscribers::{Subscribers, SubscriptionId};
-use super::{Incoming, Queue};
+use super::{Counts, Incoming, Queue};
 use crate::message::{Message, Position, Queued};
 use crate::time::Time;
 
@@ -17,6 +17,8 @@ pub(super) struct State {
     /// In outboxes of, or delivered to, those who acknowledge.
     pub(super) unacked: usize,
     next_position: u64,
+    /// When a queue with `x-expires` ends unless it is used before.
+    pub(super) unused_until: Time,
     pub(super) deleted: bool,
 }
 
@@ -27,6 +29,7 @@ impl State {
             subscribers: Subscribers::new(options.single_active_consumer),
             unacked: 0,
             next_position: 1,
+            unused_until: Time::NEVER,
             deleted: false,
         }
     }
@@ -103,10 +106,8 @@ impl State {
     /// Drops expired messages at the head until the head is alive (behaviour B8.1).
     #[inline]
     pub(super) fn drop_expired(&mut self, queue: &Arc<Queue>, now: Time, effects: &mut Effects) {
-        while self.ready.head_expired(now) {
-            if let Some(queued) = self.ready.pop() {
-                effects.bury(queue, queued, Reason::Expired);
-            }
+        while let Some(queued) = self.pop_expired(now) {
+            effects.bury(queue, queued, Reason::Expired);
         }
     }
 
@@ -122,6 +123,10 @@ impl State {
             };
             effects.bury(queue, queued, Reason::MaxLength);
         }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        Counts { ready: self.ready.len(), unacked: self.unacked, consumers: self.subscribers.len() }
     }
 
     fn would_overflow(&self, options: &Options, queued: &Queued) -> bool {

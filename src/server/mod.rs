@@ -1,10 +1,11 @@
-//! Sockets: listeners, and one task per connection.
+//! Sockets: listeners, and one task per connection; and the one that watches the time for the broker.
 //!
 //! The only room, beside `main`, that knows a clock and the network. A connection's task moves bytes
 //! between its socket and its [`Session`](crate::session::Session); it decides nothing.
 
 pub mod clock;
 mod connection;
+mod expiry;
 mod listener;
 mod tls;
 
@@ -84,6 +85,8 @@ impl Server {
             stop_listening: CancellationToken::new(),
             accepted: AtomicU64::new(0),
         });
+        let broker = Arc::clone(&shared.services.broker);
+        tokio::spawn(expiry::run(broker, clock, shared.stop_listening.clone()));
         let mut addresses = Vec::new();
         for (listener, acceptor) in listeners {
             addresses.push((local_address(&listener)?, acceptor.is_some()));

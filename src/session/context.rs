@@ -89,6 +89,12 @@ impl Context {
         channel.parked = Some(Parked::new(self.tickets, answer));
     }
 
+    /// Does what the work so far left to be done: dead letters find their way, deadlines are noted.
+    #[inline]
+    pub fn act(&mut self) {
+        self.vhost.act(self.now, &mut self.effects);
+    }
+
     /// Hands gathered publishes to their queues, and records what there is to confirm.
     pub fn flush_publishes(&mut self, channels: &mut Channels) {
         if !self.publisher.has_gathered() && self.confirming.is_empty() {

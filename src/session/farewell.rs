@@ -153,6 +153,7 @@ impl Context {
         }
         // Every consumer withdrew its own, so nothing can be left here.
         self.outbox.close();
+        self.act();
         self.effects.wakes.ring();
     }
 }

@@ -79,6 +79,7 @@ impl Open {
     fn flush(&mut self) {
         self.ctx.flush_publishes(&mut self.channels);
         self.ctx.flush_settlements(&mut self.channels);
+        self.ctx.act();
     }
 
     /// The usual publish: method, header and at most one small body, one after another in this read.

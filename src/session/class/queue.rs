@@ -42,7 +42,8 @@ fn declare(
     }
     if method.passive {
         let queue = ctx.vhost.queue(&name, ctx.id)?;
-        let counts = queue.counts(ctx.now, &mut ctx.effects);
+        let counts = queue.declared(ctx.now, &mut ctx.effects);
+        let counts = counts.ok_or_else(|| ctx.vhost.no_queue(&name))?;
         return declared(
             ctx,
             channel,
@@ -78,8 +79,13 @@ fn declare(
         })
     };
     let notify = ctx.completion(channel);
-    let found = ctx.vhost.declare_queue(&name, ctx.id, &declaration, &flags, &notify)?;
-    let counts = found.queue.counts(ctx.now, &mut ctx.effects);
+    // A queue that ends by itself just after it was found is made anew.
+    let (found, counts) = loop {
+        let found = ctx.vhost.declare_queue(&name, ctx.id, &declaration, &flags, &notify)?;
+        if let Some(counts) = found.queue.declared(ctx.now, &mut ctx.effects) {
+            break (found, counts);
+        }
+    };
     if owner.is_some() && !ctx.owned.iter().any(|owned| std::sync::Arc::ptr_eq(owned, &found.queue))
     {
         ctx.owned.push(found.queue);

@@ -1,0 +1,100 @@
+//! Time running out: for messages at the head, and for queues that nobody uses.
+//!
+//! A queue has no timer of its own. It reports through [`Effects`] when it wants to be looked at
+//! earlier than it will be anyway, and [`Queue::look`] is that look. A queue that has neither
+//! deadlines nor `x-expires` never reports.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::effects::{Effects, Reason};
+use super::state::State;
+use super::{Counts, Queue};
+use crate::message::Queued;
+use crate::time::Time;
+
+/// Expired messages that one look drops, so that a million of them do not hold the lock at a stretch.
+const LOOK_MAX: usize = 1024;
+
+impl Queue {
+    /// When somebody will look next; [`Time::NEVER`] when nobody will.
+    pub fn scheduled(&self) -> Time {
+        Time(self.scheduled.load(Ordering::Acquire))
+    }
+
+    /// To be called by whoever keeps the schedule, before it looks and when it has scheduled a look.
+    pub fn set_scheduled(&self, at: Time) {
+        self.scheduled.store(at.0, Ordering::Release);
+    }
+
+    /// What is due is done: expired messages leave, some at a time, and if there are more the queue
+    /// asks for another look. True when the queue has not been used for as long as `x-expires` says;
+    /// it is marked deleted in the same moment (behaviour B8.4), and the caller takes it out of the
+    /// topology.
+    pub fn look(self: &Arc<Self>, now: Time, effects: &mut Effects) -> bool {
+        let mut state = self.state.lock();
+        if state.deleted {
+            return false;
+        }
+        let mut left = LOOK_MAX;
+        while left > 0
+            && let Some(queued) = state.pop_expired(now)
+        {
+            effects.bury(self, queued, Reason::Expired);
+            left -= 1;
+        }
+        if left == 0 || state.unused_until > now {
+            state.report_deadline(self, effects);
+            return false;
+        }
+        let dropped = state.delete(effects);
+        drop(state);
+        drop(dropped);
+        true
+    }
+
+    /// A declare, passive ones included, found the queue: it counts as used (behaviour B8.4). `None`
+    /// when the queue ended in the meantime.
+    pub fn declared(self: &Arc<Self>, now: Time, effects: &mut Effects) -> Option<Counts> {
+        let mut state = self.state.lock();
+        if state.deleted {
+            return None;
+        }
+        state.drop_expired(self, now, effects);
+        state.touch(self, now);
+        state.report_deadline(self, effects);
+        Some(state.counts())
+    }
+}
+
+impl State {
+    /// The queue is used: `x-expires` counts from now, or not at all while there are consumers.
+    pub(super) fn touch(&mut self, queue: &Queue, now: Time) {
+        if let Some(millis) = queue.declaration.options.expires_millis {
+            let in_use = self.subscribers.len() > 0;
+            self.unused_until =
+                if in_use { Time::NEVER } else { Time(now.0.saturating_add(millis)) };
+        }
+    }
+
+    /// To be called at the end of whatever may have moved the head or the use of the queue.
+    #[inline]
+    pub(super) fn report_deadline(&self, queue: &Arc<Queue>, effects: &mut Effects) {
+        if self.ready.has_deadlines() || self.unused_until != Time::NEVER {
+            self.report_earlier_deadline(queue, effects);
+        }
+    }
+
+    fn report_earlier_deadline(&self, queue: &Arc<Queue>, effects: &mut Effects) {
+        let due = self.ready.head_deadline().min(self.unused_until);
+        if due < queue.scheduled() && !self.deleted {
+            effects.deadlines.push((due, Arc::clone(queue)));
+        }
+    }
+
+    /// The head, if it has expired. Only the head is ever asked (behaviour B8.1).
+    #[inline]
+    pub(super) fn pop_expired(&mut self, now: Time) -> Option<Queued> {
+        if self.ready.head_expired(now) { self.ready.pop() } else { None }
+    }
+}
