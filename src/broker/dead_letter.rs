@@ -1,18 +1,117 @@
-//! What queues leave to be done: deadlines are scheduled.
+//! What queues leave to be done: the dead are published again, deadlines are scheduled.
+//!
+//! A dead letter may be the end of another message, where it makes a full queue overflow. So this is a
+//! loop in rounds, with no lock held between them: all that died in one round is published in the
+//! next, each queue getting its share at once. The rounds end because a message that dies without a
+//! client's doing never enters the same queue twice (behaviour B8.8).
 
 use std::sync::Arc;
 
+use super::death::{Death, Letter, is_cycle};
+use super::publish::{UNCONFIRMED, append};
+use super::topology::Way;
 use super::vhost::Vhost;
-use crate::queue::Effects;
+use crate::queue::{Dead, Effects, Incoming, Queue, Reason};
 use crate::time::Time;
+
+/// What one round publishes, by queue.
+type Shares = Vec<(Arc<Queue>, Vec<Incoming>)>;
+
+/// Where the last letter went. Mostly a whole round comes from one queue and goes to another, so the
+/// exchanges are asked once.
+struct LastWay {
+    from: Arc<Queue>,
+    routing_key: Box<[u8]>,
+    /// The routing key alone decided.
+    is_by_key: bool,
+    queues: Vec<Arc<Queue>>,
+}
 
 impl Vhost {
     /// Does what a batch of work left to be done. To be called after every use of queues, without a
     /// lock, and before the wakes are rung.
     #[inline]
-    pub fn act(self: &Arc<Self>, _now: Time, effects: &mut Effects) {
+    pub fn act(self: &Arc<Self>, now: Time, effects: &mut Effects) {
+        if !effects.dead.is_empty() || !effects.deadlines.is_empty() {
+            self.act_on(now, effects);
+        }
+    }
+
+    fn act_on(self: &Arc<Self>, now: Time, effects: &mut Effects) {
+        while !effects.dead.is_empty() {
+            let shares = self.shares(std::mem::take(&mut effects.dead), now);
+            // Nobody is told whether a queue refused one (behaviour B8.6).
+            let mut refused = Vec::new();
+            for (queue, mut incoming) in shares {
+                append(&*self.messages, self, &queue, &incoming);
+                queue.publish(&mut incoming, now, &mut refused, effects);
+            }
+        }
         for (at, queue) in effects.deadlines.drain(..) {
             self.schedule.add(at, self, &queue);
         }
+    }
+
+    fn shares(&self, dead: Vec<Dead>, now: Time) -> Shares {
+        let mut shares = Shares::new();
+        let mut last = None;
+        for Dead { queue, queued, reason } in dead {
+            let options = &queue.declaration.options;
+            let Some(exchange) = &options.dead_letter_exchange else {
+                continue;
+            };
+            let death = Death {
+                queue: queue.name.as_str(),
+                reason,
+                time: now,
+                exchange,
+                routing_key: options.dead_letter_routing_key.as_deref(),
+            };
+            let letter = death.letter(&queued.message);
+            for target in self.ways(&queue, exchange, &letter, &mut last) {
+                // Rejecting is a client's decision; it may go round as often as clients like (B8.8).
+                if reason != Reason::Rejected && is_cycle(&letter.message, target.name.as_bytes()) {
+                    continue;
+                }
+                let incoming = Incoming { message: letter.message.clone(), token: UNCONFIRMED };
+                match shares.iter_mut().find(|(queue, _)| Arc::ptr_eq(queue, target)) {
+                    Some((_, share)) => share.push(incoming),
+                    None => shares.push((Arc::clone(target), vec![incoming])),
+                }
+            }
+        }
+        shares
+    }
+
+    /// The queues that a letter reaches: none when the exchange is missing (behaviour B8.6). No
+    /// permission is asked for, and internal exchanges are as good as others.
+    fn ways<'a>(
+        &self,
+        from: &Arc<Queue>,
+        exchange: &str,
+        letter: &Letter,
+        last: &'a mut Option<LastWay>,
+    ) -> &'a [Arc<Queue>] {
+        let routing_key = letter.message.routing_key();
+        let is_same = |last: &LastWay| {
+            last.is_by_key
+                && Arc::ptr_eq(&last.from, from)
+                && *last.routing_key == *routing_key
+                && letter.extra_keys.is_empty()
+        };
+        if !last.as_ref().is_some_and(is_same) {
+            let mut keys = vec![routing_key];
+            keys.extend(letter.extra_keys.iter().map(|key| &**key));
+            let properties = letter.message.parsed_properties().unwrap_or_default();
+            let way = self.read(|topology| topology.route(exchange, &keys, properties.headers));
+            let way = way.unwrap_or(Way { queues: Vec::new(), cacheable: true });
+            *last = Some(LastWay {
+                from: Arc::clone(from),
+                routing_key: routing_key.into(),
+                is_by_key: way.cacheable && letter.extra_keys.is_empty(),
+                queues: way.queues,
+            });
+        }
+        last.as_ref().map_or(&[], |last| &last.queues)
     }
 }

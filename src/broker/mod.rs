@@ -5,7 +5,7 @@
 //! misses. A [`Publisher`] is a connection's way in: it routes, gathers a read's messages by queue and
 //! hands each queue its share under one lock.
 //!
-//! What will expire is in a
+//! What died under a queue's lock is dead-lettered when the lock is gone, and what will expire is in a
 //! schedule that [`Broker::tick`] works off. The broker has no clock: whoever runs it asks for
 //! [`Broker::next_deadline`] and calls in time.
 //!
@@ -13,6 +13,7 @@
 //! leaves. Nothing awaits, and nobody is woken, while one of them is held.
 
 mod dead_letter;
+mod death;
 mod publish;
 mod reply;
 mod route_cache;
@@ -96,8 +97,11 @@ impl Broker {
     /// Creates a vhost with its predeclared exchanges (behaviour B4.1); an existing one stays.
     pub fn create_vhost(&self, name: &VhostName) -> Arc<Vhost> {
         let mut vhosts = self.vhosts.write();
-        let create =
-            || Vhost::new(name.clone(), Arc::clone(&self.definitions), Arc::clone(&self.schedule));
+        let create = || {
+            let (definitions, messages) =
+                (Arc::clone(&self.definitions), Arc::clone(&self.messages));
+            Vhost::new(name.clone(), definitions, messages, Arc::clone(&self.schedule))
+        };
         Arc::clone(vhosts.entry(name.clone()).or_insert_with(create))
     }
 

@@ -70,7 +70,7 @@ struct Group {
 }
 
 /// Not a confirm, as the token of a message.
-const UNCONFIRMED: u32 = u32::MAX;
+pub(super) const UNCONFIRMED: u32 = u32::MAX;
 
 /// Message lists that are kept for the next batch, so that steady work allocates nothing.
 const SPARE_LISTS: usize = 16;
@@ -277,19 +277,8 @@ impl Publisher {
     pub fn flush(&mut self, now: Time, effects: &mut Effects) -> Flushed {
         let mut flushed = Flushed::default();
         for mut group in self.groups.drain(..) {
-            if group.queue.declaration.durable {
-                let mut persistent = group
-                    .incoming
-                    .iter()
-                    .map(|incoming| &incoming.message)
-                    .filter(|message| message.traits().persistent)
-                    .peekable();
-                if persistent.peek().is_some() {
-                    let name = &group.queue.name;
-                    let log = self.store.append(&self.vhost.name, name, &mut persistent);
-                    flushed.log = flushed.log.max(Some(log));
-                }
-            }
+            let log = append(&*self.store, &self.vhost, &group.queue, &group.incoming);
+            flushed.log = flushed.log.max(log);
             group.queue.publish(&mut group.incoming, now, &mut self.rejected, effects);
             if self.spare.len() < SPARE_LISTS {
                 self.spare.push(group.incoming);
@@ -310,6 +299,25 @@ impl Publisher {
         self.fresh = Vec::new();
         self.groups = Vec::new();
     }
+}
+
+/// Hands what is to survive a restart to the store, before the queue gets it.
+pub(super) fn append(
+    store: &dyn MessageStore,
+    vhost: &Vhost,
+    queue: &Queue,
+    incoming: &[Incoming],
+) -> Option<LogPosition> {
+    if !queue.declaration.durable {
+        return None;
+    }
+    let mut persistent = incoming
+        .iter()
+        .map(|incoming| &incoming.message)
+        .filter(|message| message.traits().persistent)
+        .peekable();
+    persistent.peek()?;
+    Some(store.append(&vhost.name, &queue.name, &mut persistent))
 }
 
 /// The group of a queue in the current batch, made if need be.

@@ -18,7 +18,7 @@ use crate::protocol::{AmqpError, FieldTable, ReplyCode};
 use crate::queue::{
     ConnectionId, Declaration, Effects, NotDeleted, Queue, check_equivalent_arguments,
 };
-use crate::storage::{BindingRecord, Change, Commit, DefinitionStore, StoreError};
+use crate::storage::{BindingRecord, Change, Commit, DefinitionStore, MessageStore, StoreError};
 use crate::time::Time;
 
 /// What a declare found or made.
@@ -38,6 +38,8 @@ pub struct Vhost {
     generation: AtomicU64,
     pub(super) replies: ReplyNames,
     definitions: Arc<dyn DefinitionStore>,
+    /// For dead letters; publishers bring their own.
+    pub(super) messages: Arc<dyn MessageStore>,
     pub(super) schedule: Arc<Schedule>,
 }
 
@@ -45,6 +47,7 @@ impl Vhost {
     pub(super) fn new(
         name: VhostName,
         definitions: Arc<dyn DefinitionStore>,
+        messages: Arc<dyn MessageStore>,
         schedule: Arc<Schedule>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -53,6 +56,7 @@ impl Vhost {
             generation: AtomicU64::new(1),
             replies: ReplyNames::default(),
             definitions,
+            messages,
             schedule,
         })
     }

@@ -50,8 +50,7 @@ const COMPARED: [&str; 14] = [
 
 /// Arguments of RabbitMQ that are valid and whose behaviour leveret does not have yet. A queue that
 /// silently ignored one would break a promise, so it is refused.
-const NOT_AVAILABLE: [&str; 3] =
-    ["x-dead-letter-exchange", "x-dead-letter-routing-key", "x-consumer-timeout"];
+const NOT_AVAILABLE: [&str; 1] = ["x-consumer-timeout"];
 
 impl Options {
     /// Reads the table for `resource` (`queue 'q' in vhost '/'`). Errors are CH 406 with RabbitMQ's

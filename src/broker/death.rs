@@ -1,0 +1,148 @@
+//! What dead-lettering does to a message: a new address, and its death written into the headers
+//! (behaviour B8.6 to B8.8).
+//!
+//! The history is the `x-death` header itself, newest event first, one table per queue and reason. It
+//! travels with the message, through other brokers too, and a well-formed one that a client sends is
+//! continued (behaviour B14.14), because that is how retrying clients count.
+
+use crate::message::{Message, Traits, write_address};
+use crate::protocol::{FieldTable, FieldValue, RawValue};
+use crate::queue::Reason;
+use crate::time::Time;
+
+const X_DEATH: &str = "x-death";
+
+/// A message's death in one queue, and where it goes from there.
+#[derive(Debug)]
+pub(super) struct Death<'a> {
+    pub(super) queue: &'a str,
+    pub(super) reason: Reason,
+    pub(super) time: Time,
+    /// The dead letter exchange.
+    pub(super) exchange: &'a str,
+    /// Replaces all keys the message had.
+    pub(super) routing_key: Option<&'a str>,
+}
+
+/// A message on its way to a dead letter exchange.
+#[derive(Debug)]
+pub(super) struct Letter {
+    pub(super) message: Message,
+    /// What it is routed by beside its routing key.
+    pub(super) extra_keys: Vec<Box<[u8]>>,
+}
+
+impl Death<'_> {
+    pub(super) fn letter(&self, message: &Message) -> Letter {
+        // They were valid when the message was made.
+        let properties = message.parsed_properties().unwrap_or_default();
+        let cc = strings(properties.header_entries().find(b"CC"));
+        let extra_keys = match message.extra_keys() {
+            Some(array) => strings(Some(RawValue { tag: b'A', bytes: array })),
+            None => cc.clone(),
+        };
+        // BCC keys are for nobody's eyes; CC keys that an earlier death replaced are history.
+        let shown = cc.into_iter().filter(|key| extra_keys.contains(key));
+        let routing_keys = std::iter::once(message.routing_key()).chain(shown);
+
+        let mut history = history(properties.header_entries().find(X_DEATH.as_bytes()));
+        let is_first = history.is_empty();
+        let event = match history.iter().position(|event| self.is_of_same_kind(event)) {
+            Some(index) => again(history.remove(index)),
+            None => self.event(message, routing_keys, properties.expiration),
+        };
+        history.insert(0, event);
+
+        let mut new = properties.to_owned();
+        let headers = new.headers.get_or_insert_default();
+        headers
+            .set(X_DEATH, &history.into_iter().map(FieldValue::Table).collect::<Vec<_>>().into());
+        let names =
+            if is_first { &["x-first-death", "x-last-death"][..] } else { &["x-last-death"] };
+        for name in names {
+            headers.set(&format!("{name}-reason"), &self.reason.as_str().into());
+            headers.set(&format!("{name}-queue"), &self.queue.into());
+            headers.set(&format!("{name}-exchange"), &message.exchange().into());
+        }
+        // It must not expire by itself again.
+        new.expiration = None;
+
+        let mut address = Vec::new();
+        let routing_key = self.routing_key.map_or_else(|| message.routing_key(), str::as_bytes);
+        write_address(&mut address, self.exchange.as_bytes(), routing_key);
+        let (extra_keys, stored) = match self.routing_key {
+            // The CC header stays to be read; an empty list keeps it from being routed by.
+            Some(_) => (Vec::new(), Some(&[][..])),
+            None => (extra_keys.into_iter().map(Box::from).collect(), message.extra_keys()),
+        };
+        let traits = Traits { expires: false, ..message.traits() };
+        let message = message.readdressed(&address, &new.to_bytes(), stored, traits);
+        Letter { message, extra_keys }
+    }
+
+    fn is_of_same_kind(&self, event: &FieldTable) -> bool {
+        let is = |key: &str, text: &str| {
+            event.get(key).and_then(FieldValue::as_bytes) == Some(text.as_bytes())
+        };
+        is("queue", self.queue) && is("reason", self.reason.as_str())
+    }
+
+    /// The first death of this kind.
+    fn event<'k>(
+        &self,
+        message: &Message,
+        routing_keys: impl Iterator<Item = &'k [u8]>,
+        expiration: Option<&[u8]>,
+    ) -> FieldTable {
+        let routing_keys: Vec<FieldValue> = routing_keys.map(FieldValue::from).collect();
+        let mut event = FieldTable::from_iter([
+            ("count", FieldValue::I64(1)),
+            ("reason", self.reason.as_str().into()),
+            ("queue", self.queue.into()),
+            ("time", FieldValue::Timestamp(self.time.unix_seconds())),
+            ("exchange", message.exchange().into()),
+            ("routing-keys", routing_keys.into()),
+        ]);
+        if let Some(expiration) = expiration {
+            event.insert("original-expiration", expiration);
+        }
+        event
+    }
+}
+
+/// One more death of a kind: all but the count stays as it was the first time.
+fn again(mut event: FieldTable) -> FieldTable {
+    let count = event.get("count").and_then(FieldValue::as_int).unwrap_or(0);
+    event.insert("count", count.saturating_add(1));
+    event
+}
+
+/// Whether a message that just died has been in `queue` before and no client rejected it since: it
+/// would go round for ever (behaviour B8.8).
+pub(super) fn is_cycle(message: &Message, queue: &[u8]) -> bool {
+    let properties = message.parsed_properties().unwrap_or_default();
+    let history = properties.header_entries().find(X_DEATH.as_bytes());
+    for event in history.iter().filter_map(RawValue::items).flatten() {
+        let text = |key: &[u8]| event.table()?.find(key)?.as_bytes();
+        if text(b"reason") == Some(Reason::Rejected.as_str().as_bytes()) {
+            return false;
+        }
+        if text(b"queue") == Some(queue) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The events of an `x-death` header. Anything but an array of tables is no history.
+fn history(header: Option<RawValue<'_>>) -> Vec<FieldTable> {
+    let events = header.as_ref().and_then(RawValue::items).into_iter().flatten();
+    let tables = events.map(|event| FieldTable::try_from(event.table()?).ok());
+    tables.collect::<Option<_>>().unwrap_or_default()
+}
+
+/// The strings of an array.
+fn strings(array: Option<RawValue<'_>>) -> Vec<&[u8]> {
+    let items = array.and_then(|array| array.items()).into_iter().flatten();
+    items.filter_map(|item| item.as_bytes()).collect()
+}
