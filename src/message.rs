@@ -11,6 +11,7 @@
 //! it was read into. A large one is kept as slices of those read buffers and is never copied.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 use triomphe::ThinArc;
 
 use crate::protocol::{AmqpError, Properties};
@@ -237,6 +238,43 @@ pub fn write_address(out: &mut Vec<u8>, exchange: &[u8], routing_key: &[u8]) {
 /// eye of the publisher. A requeued message returns to its position (behaviour B6.13).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default)]
 pub struct Position(pub u64);
+
+impl Position {
+    /// Of a message that is in no queue.
+    pub const NOWHERE: Self = Self(0);
+}
+
+/// Positions of one queue, as ranges: what is consumed in order is one range, however long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Positions(SmallVec<[(Position, Position); 1]>);
+
+impl Positions {
+    /// Adds a position; cheap and compact when positions come in order.
+    #[inline]
+    pub fn push(&mut self, position: Position) {
+        match self.0.last_mut() {
+            Some((_, last)) if last.0 + 1 == position.0 => *last = position,
+            _ => self.0.push((position, position)),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// First and last position of each range.
+    pub fn iter(&self) -> impl Iterator<Item = (Position, Position)> {
+        self.0.iter().copied()
+    }
+}
+
+impl FromIterator<Position> for Positions {
+    fn from_iter<I: IntoIterator<Item = Position>>(positions: I) -> Self {
+        let mut ranges = Self::default();
+        positions.into_iter().for_each(|position| ranges.push(position));
+        ranges
+    }
+}
 
 /// A message in one queue, or on its way from there to a consumer and maybe back.
 #[derive(Clone, Debug)]

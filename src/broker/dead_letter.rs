@@ -8,10 +8,12 @@
 use std::sync::Arc;
 
 use super::death::{Death, Letter, is_cycle};
-use super::publish::{UNCONFIRMED, append};
+use super::publish::{UNCONFIRMED, add_stored};
 use super::topology::Way;
 use super::vhost::Vhost;
-use crate::queue::{Dead, Effects, Incoming, Queue, Reason};
+use crate::message::{Message, Positions};
+use crate::queue::{Arrival, Dead, Effects, Incoming, Queue, Reason};
+use crate::storage::Group;
 use crate::time::Time;
 
 /// What one round publishes, by queue.
@@ -39,12 +41,31 @@ impl Vhost {
 
     fn act_on(self: &Arc<Self>, now: Time, effects: &mut Effects) {
         while !effects.dead.is_empty() {
-            let shares = self.shares(std::mem::take(&mut effects.dead), now);
+            let dead = std::mem::take(&mut effects.dead);
+            let (shares, stored) = self.shares(&dead, now);
+            let logged = |dead: &Dead| dead.queue.log.is_some() && dead.is_stored();
+            let group = match !stored.is_empty() || dead.iter().any(logged) {
+                true => self.messages.new_group(),
+                false => Group::ALONE,
+            };
+            let mut arrival = Arrival { first_stored: 0, group, now };
+            if !stored.is_empty() {
+                arrival.first_stored = self.messages.store(&mut stored.iter());
+            }
             // Nobody is told whether a queue refused one (behaviour B8.6).
             let mut refused = Vec::new();
             for (queue, mut incoming) in shares {
-                append(&*self.messages, self, &queue, &incoming);
-                queue.publish(&mut incoming, now, &mut refused, effects);
+                queue.publish(&mut incoming, arrival, &mut refused, effects);
+            }
+            // A dead letter leaves the one queue in the same record as it enters the others.
+            for dead in dead.iter().filter(|dead| logged(dead)) {
+                if let Some(log) = &dead.queue.log {
+                    let positions = Positions::from_iter([dead.queued.position]);
+                    log.store.settle(group, log.id, &positions);
+                }
+            }
+            if group != Group::ALONE {
+                self.messages.end_group(group);
             }
         }
         for (at, queue) in effects.deadlines.drain(..) {
@@ -52,10 +73,13 @@ impl Vhost {
         }
     }
 
-    fn shares(&self, dead: Vec<Dead>, now: Time) -> Shares {
+    /// What to publish, and which of it the store has to know.
+    fn shares(&self, dead: &[Dead], now: Time) -> (Shares, Vec<Message>) {
         let mut shares = Shares::new();
+        let mut stored = Vec::new();
         let mut last = None;
         for Dead { queue, queued, reason } in dead {
+            let reason = *reason;
             let options = &queue.declaration.options;
             let Some(exchange) = &options.dead_letter_exchange else {
                 continue;
@@ -68,19 +92,26 @@ impl Vhost {
                 routing_key: options.dead_letter_routing_key.as_deref(),
             };
             let letter = death.letter(&queued.message);
-            for target in self.ways(&queue, exchange, &letter, &mut last) {
+            let targets = self.ways(queue, exchange, &letter, &mut last);
+            let logged = targets.iter().any(|target| target.log.is_some());
+            let place = match logged && letter.message.traits().persistent {
+                true => add_stored(&mut stored, &letter.message),
+                false => Incoming::NOT_STORED,
+            };
+            for target in targets {
                 // Rejecting is a client's decision; it may go round as often as clients like (B8.8).
                 if reason != Reason::Rejected && is_cycle(&letter.message, target.name.as_bytes()) {
                     continue;
                 }
-                let incoming = Incoming { message: letter.message.clone(), token: UNCONFIRMED };
+                let message = letter.message.clone();
+                let incoming = Incoming { message, token: UNCONFIRMED, stored: place };
                 match shares.iter_mut().find(|(queue, _)| Arc::ptr_eq(queue, target)) {
                     Some((_, share)) => share.push(incoming),
                     None => shares.push((Arc::clone(target), vec![incoming])),
                 }
             }
         }
-        shares
+        (shares, stored)
     }
 
     /// The queues that a letter reaches: none when the exchange is missing (behaviour B8.6). No

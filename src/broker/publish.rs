@@ -11,8 +11,8 @@ use super::topology::resource_exchange;
 use super::vhost::Vhost;
 use crate::message::{Message, Position, Queued, shortstrs};
 use crate::protocol::{AmqpError, ReplyCode};
-use crate::queue::{Effects, Incoming, Queue};
-use crate::storage::{LogPosition, MessageStore};
+use crate::queue::{Arrival, Effects, Incoming, Queue};
+use crate::storage::{Group as StoreGroup, LogPosition, MessageStore};
 use crate::time::Time;
 
 /// A publish that wants a confirmation: its channel and its number there.
@@ -85,6 +85,8 @@ pub struct Publisher {
     groups: Vec<Group>,
     spare: Vec<Vec<Incoming>>,
     confirms: Vec<Confirm>,
+    /// Persistent messages of this batch that go to a durable queue.
+    stored: Vec<Message>,
     /// The number of the batch being gathered; routes remember their groups by it.
     epoch: u64,
     rejected: Vec<u32>,
@@ -101,6 +103,7 @@ impl Publisher {
             groups: Vec::new(),
             spare: Vec::new(),
             confirms: Vec::new(),
+            stored: Vec::new(),
             epoch: 1,
             rejected: Vec::new(),
         }
@@ -209,13 +212,17 @@ impl Publisher {
         let Some((last, others)) = route.groups.split_last() else {
             return;
         };
+        let stored = match route.logged && message.traits().persistent {
+            true => add_stored(&mut self.stored, &message),
+            false => Incoming::NOT_STORED,
+        };
         for group in others {
             if let Some(group) = self.groups.get_mut(*group as usize) {
-                group.incoming.push(Incoming { message: message.clone(), token });
+                group.incoming.push(Incoming { message: message.clone(), token, stored });
             }
         }
         if let Some(group) = self.groups.get_mut(*last as usize) {
-            group.incoming.push(Incoming { message, token });
+            group.incoming.push(Incoming { message, token, stored });
         }
     }
 
@@ -243,10 +250,15 @@ impl Publisher {
         token: u32,
         effects: &mut Effects,
     ) {
+        let logged = destinations.queues.iter().any(|queue| queue.log.is_some());
+        let stored = match logged && message.traits().persistent {
+            true => add_stored(&mut self.stored, message),
+            false => Incoming::NOT_STORED,
+        };
         for queue in &destinations.queues {
             let group = group_for(&mut self.groups, &mut self.spare, queue);
             if let Some(group) = self.groups.get_mut(group) {
-                group.incoming.push(Incoming { message: message.clone(), token });
+                group.incoming.push(Incoming { message: message.clone(), token, stored });
             }
         }
         for reply in &destinations.replies {
@@ -274,12 +286,17 @@ impl Publisher {
 
     /// Hands every queue its share. The locks taken are gone when this returns; `effects` says whom to
     /// wake and what died.
-    pub fn flush(&mut self, now: Time, effects: &mut Effects) -> Flushed {
+    pub fn flush(&mut self, group: StoreGroup, now: Time, effects: &mut Effects) -> Flushed {
         let mut flushed = Flushed::default();
+        let mut arrival = Arrival { first_stored: 0, group, now };
+        if !self.stored.is_empty() {
+            arrival.first_stored = self.store.store(&mut self.stored.iter());
+            self.stored.clear();
+        }
         for mut group in self.groups.drain(..) {
-            let log = append(&*self.store, &self.vhost, &group.queue, &group.incoming);
+            let Group { queue, incoming } = &mut group;
+            let log = queue.publish(incoming, arrival, &mut self.rejected, effects);
             flushed.log = flushed.log.max(log);
-            group.queue.publish(&mut group.incoming, now, &mut self.rejected, effects);
             if self.spare.len() < SPARE_LISTS {
                 self.spare.push(group.incoming);
             }
@@ -296,28 +313,17 @@ impl Publisher {
     pub fn shrink(&mut self) {
         self.spare = Vec::new();
         self.confirms = Vec::new();
+        self.stored = Vec::new();
         self.fresh = Vec::new();
         self.groups = Vec::new();
     }
 }
 
-/// Hands what is to survive a restart to the store, before the queue gets it.
-pub(super) fn append(
-    store: &dyn MessageStore,
-    vhost: &Vhost,
-    queue: &Queue,
-    incoming: &[Incoming],
-) -> Option<LogPosition> {
-    if !queue.declaration.durable {
-        return None;
-    }
-    let mut persistent = incoming
-        .iter()
-        .map(|incoming| &incoming.message)
-        .filter(|message| message.traits().persistent)
-        .peekable();
-    persistent.peek()?;
-    Some(store.append(&vhost.name, &queue.name, &mut persistent))
+/// Adds a message to what the store gets with this batch, and says at which place.
+#[inline]
+pub(super) fn add_stored(stored: &mut Vec<Message>, message: &Message) -> u32 {
+    stored.push(message.clone());
+    u32::try_from(stored.len() - 1).unwrap_or(Incoming::NOT_STORED)
 }
 
 /// The group of a queue in the current batch, made if need be.

@@ -16,7 +16,7 @@ use crate::message::Queued;
 use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::{AmqpError, FieldTable, ReplyCode};
 use crate::queue::{
-    ConnectionId, Declaration, Effects, NotDeleted, Queue, check_equivalent_arguments,
+    ConnectionId, Declaration, Effects, NotDeleted, Queue, QueueLog, check_equivalent_arguments,
 };
 use crate::storage::{BindingRecord, Change, Commit, DefinitionStore, MessageStore, StoreError};
 use crate::time::Time;
@@ -188,7 +188,13 @@ impl Vhost {
             self.check_equivalent(&queue, connection, flags)?;
             return Ok(DeclaredQueue { queue, commit: Commit::Now });
         }
-        let queue = Queue::new(name.clone(), declaration()?);
+        let declaration = declaration()?;
+        // What ends with its connection need not survive anything.
+        let log = (declaration.durable && declaration.owner.is_none()).then(|| QueueLog {
+            id: self.definitions.next_queue_id(),
+            store: Arc::clone(&self.messages),
+        });
+        let queue = Queue::new(name.clone(), declaration, log);
         let other = self.change(|topology| {
             if let Ok(other) = topology.queue(name.as_str()) {
                 if !other.is_deleted() {
@@ -204,13 +210,18 @@ impl Vhost {
             self.check_equivalent(&queue, connection, flags)?;
             return Ok(DeclaredQueue { queue, commit: Commit::Now });
         }
-        let stored = queue.declaration.durable && queue.declaration.owner.is_none();
-        let record = || Change::PutQueue {
-            name: name.clone(),
-            auto_delete: queue.declaration.auto_delete,
-            arguments: queue.declaration.arguments.clone(),
+        let commit = match &queue.log {
+            None => Commit::Now,
+            Some(log) => {
+                let record = Change::PutQueue {
+                    id: log.id,
+                    name: name.clone(),
+                    auto_delete: queue.declaration.auto_delete,
+                    arguments: queue.declaration.arguments.clone(),
+                };
+                self.commit(record, notify)
+            }
         };
-        let commit = if stored { self.commit(record(), notify) } else { Commit::Now };
         Ok(DeclaredQueue { queue, commit })
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::Queue;
 use super::subscribers::Slot;
 use crate::delivery::{Delivery, Wakes};
-use crate::message::Queued;
+use crate::message::{Message, Position, Queued};
+use crate::storage::Run;
 use crate::time::Time;
 
 /// Why a message died (behaviour B8.5).
@@ -35,6 +36,13 @@ pub struct Dead {
     pub reason: Reason,
 }
 
+impl Dead {
+    /// The store knows it, if it knows its queue.
+    pub fn is_stored(&self) -> bool {
+        self.queued.message.traits().persistent && self.queued.position != Position::NOWHERE
+    }
+}
+
 /// Collected under locks, acted on after them. One is kept per connection and reused, so that a batch
 /// allocates nothing.
 #[derive(Debug, Default)]
@@ -48,6 +56,8 @@ pub struct Effects {
     pub(super) stages: Vec<Stage>,
     /// How many of `stages` are in use; the others keep their memory for later.
     pub(super) staged: usize,
+    /// What a queue will tell the store. Empty between operations.
+    pub(super) runs: Vec<Run>,
 }
 
 #[derive(Debug)]
@@ -58,9 +68,26 @@ pub(super) struct Stage {
 }
 
 impl Effects {
-    /// A message is dead: dropped here, or kept for the dead letter exchange when there is one.
+    /// A message is dead: dropped here, or kept for the dead letter exchange when there is one. Then
+    /// the store hears of it together with what becomes of it.
     pub(super) fn bury(&mut self, queue: &Arc<Queue>, queued: Queued, reason: Reason) {
         if queue.declaration.options.dead_letter_exchange.is_some() {
+            self.dead.push(Dead { queue: Arc::clone(queue), queued, reason });
+        } else {
+            queue.forget([&queued]);
+        }
+    }
+
+    /// A message that its queue refused, for the dead letter exchange when there is one.
+    pub(super) fn bury_unborn(&mut self, queue: &Arc<Queue>, message: Message) {
+        if queue.declaration.options.dead_letter_exchange.is_some() {
+            let queued = Queued {
+                message,
+                position: Position::NOWHERE,
+                deadline: Time::NEVER,
+                redelivered: false,
+            };
+            let reason = Reason::MaxLength;
             self.dead.push(Dead { queue: Arc::clone(queue), queued, reason });
         }
     }

@@ -47,7 +47,7 @@ impl Queue {
             state.report_deadline(self, effects);
             return false;
         }
-        let dropped = state.delete(effects);
+        let dropped = state.delete(self, effects);
         drop(state);
         drop(dropped);
         true

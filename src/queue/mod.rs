@@ -17,6 +17,7 @@ mod arguments;
 mod dispatch;
 mod effects;
 mod expiry;
+mod log;
 mod ready;
 mod state;
 mod subscribers;
@@ -28,13 +29,15 @@ use parking_lot::Mutex;
 
 pub use self::arguments::{Options, Overflow, check_equivalent, check_equivalent_arguments};
 pub use self::effects::{Dead, Effects, Reason};
+pub use self::log::QueueLog;
 pub use self::subscribers::{Subscription, SubscriptionId};
 
 use self::state::State;
 use crate::delivery::Outgoing;
-use crate::message::{Message, Queued};
+use crate::message::{Message, Positions, Queued};
 use crate::names::QueueName;
 use crate::protocol::FieldTable;
+use crate::storage::{Group, LogPosition};
 use crate::time::Time;
 
 /// Which connection owns something; unique while the broker runs.
@@ -57,6 +60,33 @@ pub struct Declaration {
 pub struct Incoming {
     pub message: Message,
     pub token: u32,
+    /// Its place among those that were stored with this batch, or [`NOT_STORED`](Self::NOT_STORED).
+    pub stored: u32,
+}
+
+impl Incoming {
+    pub const NOT_STORED: u32 = u32::MAX;
+}
+
+/// How a batch comes in.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// The store's number of the first message that was stored with the batch.
+    pub first_stored: u64,
+    pub group: Group,
+    pub now: Time,
+}
+
+/// Deliveries that are settled.
+#[derive(Debug)]
+pub struct Settled<'a> {
+    /// Of which consumer; `None` for `basic.get`.
+    pub id: Option<SubscriptionId>,
+    /// How many of its deliveries that await an acknowledgement.
+    pub count: u32,
+    /// Where those stood that the store knows of.
+    pub positions: &'a Positions,
+    pub group: Group,
 }
 
 /// Counts for declare-ok, get-ok and the like.
@@ -88,6 +118,8 @@ pub enum NotDeleted {
 pub struct Queue {
     pub name: QueueName,
     pub declaration: Declaration,
+    /// Of a durable queue: what it tells the store.
+    pub log: Option<QueueLog>,
     state: Mutex<State>,
     /// Messages taken in since the start; a statistic that needs no lock to read.
     published: AtomicU64,
@@ -96,31 +128,34 @@ pub struct Queue {
 }
 
 impl Queue {
-    pub fn new(name: QueueName, declaration: Declaration) -> Arc<Self> {
+    pub fn new(name: QueueName, declaration: Declaration, log: Option<QueueLog>) -> Arc<Self> {
         let state = Mutex::new(State::new(&declaration.options));
         let scheduled = AtomicU64::new(Time::NEVER.0);
-        Arc::new(Self { name, declaration, state, published: AtomicU64::new(0), scheduled })
+        let published = AtomicU64::new(0);
+        Arc::new(Self { name, declaration, log, state, published, scheduled })
     }
 
     /// Takes in a batch, in order, and hands out what it can. `batch` is left empty; the tokens of
     /// what an overflow rule refused (behaviour B8.9) go to `rejected`. On a deleted queue everything
-    /// is dropped and counts as accepted (behaviour B5.12).
+    /// is dropped and counts as accepted (behaviour B5.12). Returns where the store's log has to get
+    /// to before what was persistent is safe.
     pub fn publish(
         self: &Arc<Self>,
         batch: &mut Vec<Incoming>,
-        now: Time,
+        arrival: Arrival,
         rejected: &mut Vec<u32>,
         effects: &mut Effects,
-    ) {
+    ) -> Option<LogPosition> {
         self.published.fetch_add(batch.len() as u64, Ordering::Relaxed);
         let mut state = self.state.lock();
         if state.deleted {
             drop(state);
             batch.clear();
-            return;
+            return None;
         }
-        state.publish(self, batch, now, rejected, effects);
+        let log = state.publish(self, batch, arrival, rejected, effects);
         state.report_deadline(self, effects);
+        log
     }
 
     /// Attaches a consumer; it gets messages at once if there are any.
@@ -150,7 +185,7 @@ impl Queue {
             return false;
         }
         if self.declaration.auto_delete && state.subscribers.len() == 0 && !state.deleted {
-            let dropped = state.delete(effects);
+            let dropped = state.delete(self, effects);
             drop(state);
             drop(dropped);
             return true;
@@ -163,16 +198,13 @@ impl Queue {
         false
     }
 
-    /// `count` deliveries of a consumer, or of `basic.get` when `id` is `None`, are settled.
-    pub fn settle(
-        self: &Arc<Self>,
-        id: Option<SubscriptionId>,
-        count: u32,
-        now: Time,
-        effects: &mut Effects,
-    ) {
+    /// Deliveries are done with; their consumer has room again.
+    pub fn settle(self: &Arc<Self>, settled: &Settled<'_>, now: Time, effects: &mut Effects) {
         let mut state = self.state.lock();
-        if state.release(id, count) {
+        if let Some(log) = &self.log {
+            log.settled(settled.group, settled.positions);
+        }
+        if state.release(settled.id, settled.count) {
             state.dispatch(self, now, effects);
             state.report_deadline(self, effects);
         }
@@ -209,7 +241,8 @@ impl Queue {
         effects: &mut Effects,
     ) {
         let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        self.settle(id, count, now, effects);
+        let positions = &Positions::default();
+        self.settle(&Settled { id, count, positions, group: Group::ALONE }, now, effects);
         if !self.state.lock().deleted {
             for queued in items {
                 effects.bury(self, queued, Reason::Rejected);
@@ -239,10 +272,13 @@ impl Queue {
         state.touch(self, now);
         let queued = state.ready.pop();
         state.report_deadline(self, effects);
-        if !no_ack && queued.is_some() {
+        let queued = queued?;
+        if no_ack {
+            self.forget([&queued]);
+        } else {
             state.unacked += 1;
         }
-        Some((queued?, state.ready.len()))
+        Some((queued, state.ready.len()))
     }
 
     /// Drops what is ready and says how many that were (behaviour B5.10).
@@ -250,8 +286,16 @@ impl Queue {
         let mut state = self.state.lock();
         state.drop_expired(self, now, effects);
         let purged = state.ready.clear();
+        self.forget(&purged);
         drop(state);
         purged.len()
+    }
+
+    /// Tells the store that messages have left for good.
+    pub(super) fn forget<'a>(&self, gone: impl IntoIterator<Item = &'a Queued>) {
+        let Some(log) = &self.log else { return };
+        let logged = gone.into_iter().filter(|queued| queued.message.traits().persistent);
+        log.settled(Group::ALONE, &logged.map(|queued| queued.position).collect());
     }
 
     /// Marks the queue deleted, tells its consumers, and says how many messages were ready.
@@ -271,7 +315,7 @@ impl Queue {
         if if_unused && state.subscribers.len() > 0 {
             return Err(NotDeleted::InUse);
         }
-        let dropped = state.delete(effects);
+        let dropped = state.delete(self, effects);
         drop(state);
         Ok(dropped.len())
     }
@@ -294,8 +338,12 @@ impl Queue {
 
 impl State {
     /// Ends the queue under its lock. The messages are handed out to be freed without it.
-    fn delete(&mut self, effects: &mut Effects) -> Vec<Queued> {
-        self.deleted = true;
+    fn delete(&mut self, queue: &Queue, effects: &mut Effects) -> Vec<Queued> {
+        if !std::mem::replace(&mut self.deleted, true)
+            && let Some(log) = &queue.log
+        {
+            log.store.queue_gone(log.id);
+        }
         for subscriber in self.subscribers.drain() {
             subscriber.outbox.notify(Outgoing::Cancelled(subscriber.source));
             effects.wakes.touch(&subscriber.outbox);

@@ -6,8 +6,9 @@ use super::arguments::{Options, Overflow};
 use super::effects::{Effects, Reason};
 use super::ready::Ready;
 use super::subscribers::{Subscribers, SubscriptionId};
-use super::{Counts, Incoming, Queue};
+use super::{Arrival, Counts, Incoming, Queue, log};
 use crate::message::{Message, Position, Queued};
+use crate::storage::LogPosition;
 use crate::time::Time;
 
 #[derive(Debug)]
@@ -38,43 +39,76 @@ impl State {
         &mut self,
         queue: &Arc<Queue>,
         batch: &mut Vec<Incoming>,
-        now: Time,
+        arrival: Arrival,
         rejected: &mut Vec<u32>,
         effects: &mut Effects,
-    ) {
-        let options = &queue.declaration.options;
-        if !options.has_limits() {
-            for Incoming { message, .. } in batch.drain(..) {
-                let queued = self.enqueued(message, options, now);
-                self.ready.push(queued);
-            }
-            self.dispatch_fresh(queue, now, effects);
-            self.drop_expired(queue, now, effects);
-            return;
+    ) -> Option<LogPosition> {
+        let Arrival { now, .. } = arrival;
+        if queue.declaration.options.has_limits() {
+            return self.publish_limited(queue, batch, arrival, rejected, effects);
         }
-        for Incoming { message, token } in batch.drain(..) {
-            let queued = self.enqueued(message, options, now);
-            if options.overflow != Overflow::DropHead && self.would_overflow(options, &queued) {
+        for incoming in batch.drain(..) {
+            self.take_in(queue, incoming, arrival, effects);
+        }
+        let log = tell(queue, arrival, effects);
+        self.dispatch_fresh(queue, now, effects);
+        self.drop_expired(queue, now, effects);
+        log
+    }
+
+    /// Where a limit is set, every message is a batch of its own.
+    fn publish_limited(
+        &mut self,
+        queue: &Arc<Queue>,
+        batch: &mut Vec<Incoming>,
+        arrival: Arrival,
+        rejected: &mut Vec<u32>,
+        effects: &mut Effects,
+    ) -> Option<LogPosition> {
+        let (options, now) = (&queue.declaration.options, arrival.now);
+        let mut log = None;
+        for incoming in batch.drain(..) {
+            if options.overflow != Overflow::DropHead
+                && self.would_overflow(options, &incoming.message)
+            {
                 // The check comes before any waiting consumer (behaviour B8.9).
+                rejected.push(incoming.token);
                 if options.overflow == Overflow::RejectPublishDlx {
-                    effects.bury(queue, queued, Reason::MaxLength);
+                    // It never was in the queue, so there is nothing the store should forget.
+                    effects.bury_unborn(queue, incoming.message);
                 }
-                rejected.push(token);
                 continue;
             }
-            self.ready.push(queued);
+            self.take_in(queue, incoming, arrival, effects);
+            log = log.max(tell(queue, arrival, effects));
             // A waiting consumer gets it even where nothing may wait.
             self.dispatch_fresh(queue, now, effects);
             self.drop_expired(queue, now, effects);
             self.drop_overflow(queue, effects);
         }
+        log
     }
 
-    fn enqueued(&mut self, message: Message, options: &Options, now: Time) -> Queued {
+    /// Puts a message at the end.
+    #[inline]
+    fn take_in(
+        &mut self,
+        queue: &Arc<Queue>,
+        incoming: Incoming,
+        arrival: Arrival,
+        effects: &mut Effects,
+    ) {
+        let number = incoming.number(arrival.first_stored);
         let position = Position(self.next_position);
         self.next_position += 1;
-        let deadline = deadline(&message, options, now);
-        Queued { message, position, deadline, redelivered: false }
+        if let Some(number) = number
+            && queue.log.is_some()
+        {
+            log::add(&mut effects.runs, position, number);
+        }
+        let message = incoming.message;
+        let deadline = deadline(&message, &queue.declaration.options, arrival.now);
+        self.ready.push(Queued { message, position, deadline, redelivered: false });
     }
 
     pub(super) fn requeue(
@@ -129,11 +163,16 @@ impl State {
         Counts { ready: self.ready.len(), unacked: self.unacked, consumers: self.subscribers.len() }
     }
 
-    fn would_overflow(&self, options: &Options, queued: &Queued) -> bool {
+    fn would_overflow(&self, options: &Options, message: &Message) -> bool {
         let (length, bytes) = options.limits();
-        self.ready.len() >= length
-            || self.ready.bytes().saturating_add(queued.message.body_size()) > bytes
+        self.ready.len() >= length || self.ready.bytes().saturating_add(message.body_size()) > bytes
     }
+}
+
+/// Tells the store what the queue took, before anybody can take it out again.
+#[inline]
+fn tell(queue: &Queue, arrival: Arrival, effects: &mut Effects) -> Option<LogPosition> {
+    queue.log.as_ref()?.enqueued(arrival.group, &mut effects.runs)
 }
 
 /// The earlier of the queue's and the message's time to live, from now (behaviour B8.1).

@@ -8,11 +8,35 @@ use super::source::Sources;
 use super::{Capabilities, Services};
 use crate::broker::{Publisher, Vhost};
 use crate::delivery::{Outbox, SourceId};
+use crate::message::{Positions, Queued};
 use crate::names::UserName;
 use crate::protocol::{AmqpError, ChannelNumber, Method, ReplyCode};
-use crate::queue::{ConnectionId, Effects, Queue};
-use crate::storage::{Commit, LogPosition, StoreError};
+use crate::queue::{ConnectionId, Effects, Queue, Settled};
+use crate::storage::{Commit, Group, LogPosition, StoreError};
 use crate::time::Time;
+
+/// Deliveries of one source that are done with.
+#[derive(Debug)]
+pub struct Settlement {
+    pub source: SourceId,
+    /// Those that were to be acknowledged.
+    pub count: u32,
+    /// Where those stood that the store knows of.
+    pub positions: Positions,
+}
+
+/// The settlement of a source in this batch, made if need be.
+#[inline]
+pub fn settlement_of(settled: &mut Vec<Settlement>, source: SourceId) -> &mut Settlement {
+    let near = settled.len().saturating_sub(4);
+    let known = settled.iter().skip(near).position(|settlement| settlement.source == source);
+    let index = known.map_or(settled.len(), |index| near + index);
+    if index == settled.len() {
+        settled.push(Settlement { source, count: 0, positions: Positions::default() });
+    }
+    #[expect(clippy::indexing_slicing, reason = "found or pushed above")]
+    &mut settled[index]
+}
 
 pub struct Context {
     pub services: Arc<Services>,
@@ -30,7 +54,7 @@ pub struct Context {
     /// Exclusive queues that end with this connection.
     pub owned: Vec<Arc<Queue>>,
     /// Acknowledged in this batch and not yet told to the queues.
-    pub settled: Vec<(SourceId, u32)>,
+    pub settled: Vec<Settlement>,
     /// Channels with confirms to give in this batch.
     pub confirming: Vec<ChannelNumber>,
     /// Some channel has confirms that wait for the store.
@@ -100,7 +124,7 @@ impl Context {
         if !self.publisher.has_gathered() && self.confirming.is_empty() {
             return;
         }
-        let flushed = self.publisher.flush(self.now, &mut self.effects);
+        let flushed = self.publisher.flush(Group::ALONE, self.now, &mut self.effects);
         let store = Arc::clone(self.services.broker.message_store());
         let mut waits = None;
         for number in std::mem::take(&mut self.confirming) {
@@ -148,36 +172,47 @@ impl Context {
         }
     }
 
-    /// Notes that `count` deliveries of a source are acknowledged.
+    /// Notes that a delivery of a source is done with.
     #[inline]
-    pub fn acknowledge(&mut self, source: SourceId, count: u32) {
-        match self.settled.iter_mut().rev().take(4).find(|settled| settled.0 == source) {
-            Some(settled) => settled.1 += count,
-            None => self.settled.push((source, count)),
+    pub fn acknowledge(&mut self, id: SourceId, queued: &Queued) {
+        let logged = queued.message.traits().persistent
+            && self.sources.get(id).is_some_and(|source| source.logged);
+        let settlement = settlement_of(&mut self.settled, id);
+        settlement.count += 1;
+        if logged {
+            settlement.positions.push(queued.position);
         }
     }
 
     /// Tells the queues what was acknowledged.
     pub fn flush_settlements(&mut self, channels: &mut Channels) {
         let mut settled = std::mem::take(&mut self.settled);
-        for (id, count) in settled.drain(..) {
-            let Some(number) = self.sources.get(id).map(|source| source.channel) else {
-                continue;
-            };
-            let Some(channel) = channels.get_mut(number) else {
-                continue;
-            };
-            self.release(id, count, channel);
-            let Some(source) = self.sources.get(id) else {
-                continue;
-            };
-            if let Some(queue) = &source.queue {
-                queue.settle(source.subscription, count, self.now, &mut self.effects);
+        for settlement in settled.drain(..) {
+            let number = self.sources.get(settlement.source).map(|source| source.channel);
+            if let Some(channel) = number.and_then(|number| channels.get_mut(number)) {
+                self.settle(&settlement, Group::ALONE, channel);
             }
-            self.resume_if_limited(channel);
-            self.sources.remove_if_over(id);
         }
         self.settled = settled;
+    }
+
+    /// The same for a channel that is being worked on, whose settlements count with `group`.
+    pub fn settle_with(&mut self, group: Group, channel: &Channel) {
+        for settlement in std::mem::take(&mut self.settled) {
+            self.settle(&settlement, group, channel);
+        }
+    }
+
+    fn settle(&mut self, settlement: &Settlement, group: Group, channel: &Channel) {
+        let Settlement { source: id, count, positions } = settlement;
+        self.release(*id, *count, channel);
+        let Some(source) = self.sources.get(*id) else { return };
+        if let Some(queue) = &source.queue {
+            let settled = Settled { id: source.subscription, count: *count, positions, group };
+            queue.settle(&settled, self.now, &mut self.effects);
+        }
+        self.resume_if_limited(channel);
+        self.sources.remove_if_over(*id);
     }
 
     /// Counts deliveries of a source as no longer outstanding, here and in its channel's limit.

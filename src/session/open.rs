@@ -6,7 +6,7 @@ use super::channel::{Answer, Channel, Channels};
 use super::class::publish::{Body, Content};
 use super::class::{self, publish};
 use super::content::{Assembly, BodyParts, PUBLISH, check_header};
-use super::context::Context;
+use super::context::{Context, settlement_of};
 use super::transaction::Kind;
 use super::unacked::Held;
 use crate::delivery::{Delivery, Outgoing, SourceId};
@@ -406,6 +406,10 @@ impl Open {
         if !source.no_ack {
             source.unacked += 1;
             channel.unacked.push(tag, Held { source: id, queued });
+        } else if source.logged && queued.message.traits().persistent {
+            // On its way is as good as done: nobody will acknowledge it.
+            let settlement = settlement_of(&mut self.ctx.settled, id);
+            settlement.positions.push(queued.position);
         }
     }
 

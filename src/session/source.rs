@@ -15,6 +15,8 @@ pub struct Source {
     /// `None` for `basic.get`, for direct replies, and after a cancellation.
     pub subscription: Option<SubscriptionId>,
     pub no_ack: bool,
+    /// The store has to hear what becomes of persistent messages.
+    pub logged: bool,
     /// Delivered and not settled.
     pub unacked: u32,
     /// Consumers only: still subscribed.
@@ -36,6 +38,7 @@ impl Source {
         crate::protocol::wire::put::shortstr(&mut deliver, tag);
         Self {
             channel,
+            logged: queue.as_ref().is_some_and(|queue| queue.log.is_some()),
             queue,
             subscription: None,
             no_ack,
@@ -54,6 +57,7 @@ impl Source {
     pub fn got(channel: ChannelNumber, queue: Arc<Queue>) -> Self {
         Self {
             channel,
+            logged: queue.log.is_some(),
             queue: Some(queue),
             subscription: None,
             no_ack: false,

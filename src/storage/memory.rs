@@ -1,18 +1,26 @@
 //! Storage that keeps nothing: for a broker whose queues live in memory, and for tests.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use parking_lot::Mutex;
 
-use super::{Change, Commit, DefinitionStore, Done, LogPosition, MessageStore};
-use crate::message::Message;
-use crate::names::{QueueName, VhostName};
+use super::{
+    Change, Commit, DefinitionStore, Done, Group, LogPosition, MessageStore, QueueId, Run,
+};
+use crate::message::{Message, Position, Positions};
+use crate::names::VhostName;
 
 /// Definitions that are gone with the process: every change is done at once.
 #[derive(Debug, Default)]
-pub struct MemoryDefinitions;
+pub struct MemoryDefinitions(AtomicU64);
 
 impl DefinitionStore for MemoryDefinitions {
     fn commit(&self, _vhost: &VhostName, _change: Change, _done: Done) -> Commit {
         Commit::Now
+    }
+
+    fn next_queue_id(&self) -> QueueId {
+        QueueId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }
 
@@ -21,12 +29,23 @@ impl DefinitionStore for MemoryDefinitions {
 pub struct MemoryMessages;
 
 impl MessageStore for MemoryMessages {
-    fn append(
-        &self,
-        _vhost: &VhostName,
-        _queue: &QueueName,
-        _messages: &mut dyn Iterator<Item = &Message>,
-    ) -> LogPosition {
+    fn store(&self, _messages: &mut dyn Iterator<Item = &Message>) -> u64 {
+        0
+    }
+
+    fn enqueue(&self, _group: Group, _queue: QueueId, _runs: &[Run]) -> LogPosition {
+        LogPosition(0)
+    }
+
+    fn settle(&self, _group: Group, _queue: QueueId, _positions: &Positions) {}
+
+    fn queue_gone(&self, _queue: QueueId) {}
+
+    fn new_group(&self) -> Group {
+        Group(1)
+    }
+
+    fn end_group(&self, _group: Group) -> LogPosition {
         LogPosition(0)
     }
 
@@ -40,7 +59,7 @@ impl MessageStore for MemoryMessages {
 }
 
 /// Storage that answers when it is told to, so that a test can stand between the request and its
-/// commit, as a slow disk does.
+/// commit, as a slow disk does. It also writes down what it was told.
 #[derive(Default)]
 pub struct HeldStore(Mutex<Held>);
 
@@ -48,11 +67,29 @@ pub struct HeldStore(Mutex<Held>);
 struct Held {
     appended: u64,
     durable: u64,
+    queues: u64,
+    groups: u64,
+    stored: u64,
+    records: Vec<Record>,
     waiting: Vec<(LogPosition, Box<dyn FnOnce() + Send>)>,
     commits: Vec<(Change, Done)>,
 }
 
+/// What a [`HeldStore`] was told about messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    Enqueue { group: u64, queue: QueueId, run: Run },
+    Settle { group: u64, queue: QueueId, first: Position, last: Position },
+    QueueGone(QueueId),
+    EndGroup(u64),
+}
+
 impl HeldStore {
+    /// What it was told about messages since the last time it was asked.
+    pub fn take_records(&self) -> Vec<Record> {
+        std::mem::take(&mut self.0.lock().records)
+    }
+
     /// Makes everything handed in so far durable.
     pub fn sync(&self) {
         let mut held = self.0.lock();
@@ -80,23 +117,62 @@ impl HeldStore {
     }
 }
 
+impl Held {
+    fn append(&mut self, record: Record) -> LogPosition {
+        self.records.push(record);
+        self.appended += 1;
+        LogPosition(self.appended)
+    }
+}
+
 impl DefinitionStore for HeldStore {
     fn commit(&self, _vhost: &VhostName, change: Change, done: Done) -> Commit {
         self.0.lock().commits.push((change, done));
         Commit::Later
     }
+
+    fn next_queue_id(&self) -> QueueId {
+        let mut held = self.0.lock();
+        held.queues += 1;
+        QueueId(held.queues)
+    }
 }
 
 impl MessageStore for HeldStore {
-    fn append(
-        &self,
-        _vhost: &VhostName,
-        _queue: &QueueName,
-        messages: &mut dyn Iterator<Item = &Message>,
-    ) -> LogPosition {
+    fn store(&self, messages: &mut dyn Iterator<Item = &Message>) -> u64 {
         let mut held = self.0.lock();
-        held.appended += messages.count() as u64;
+        let first = held.stored;
+        held.stored += messages.count() as u64;
+        first
+    }
+
+    fn enqueue(&self, group: Group, queue: QueueId, runs: &[Run]) -> LogPosition {
+        let mut held = self.0.lock();
+        for run in runs {
+            held.append(Record::Enqueue { group: group.0, queue, run: *run });
+        }
         LogPosition(held.appended)
+    }
+
+    fn settle(&self, group: Group, queue: QueueId, positions: &Positions) {
+        let mut held = self.0.lock();
+        for (first, last) in positions.iter() {
+            held.append(Record::Settle { group: group.0, queue, first, last });
+        }
+    }
+
+    fn queue_gone(&self, queue: QueueId) {
+        self.0.lock().append(Record::QueueGone(queue));
+    }
+
+    fn new_group(&self) -> Group {
+        let mut held = self.0.lock();
+        held.groups += 1;
+        Group(held.groups)
+    }
+
+    fn end_group(&self, group: Group) -> LogPosition {
+        self.0.lock().append(Record::EndGroup(group.0))
     }
 
     fn durable(&self) -> LogPosition {

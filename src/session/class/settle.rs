@@ -20,11 +20,13 @@ pub fn settle(
 ) -> Result<(), AmqpError> {
     if kind == Kind::Ack && channel.transaction.is_none() {
         if multiple {
-            let known = channel.unacked.take_until(tag, |_, held| ctx.acknowledge(held.source, 1));
+            let known = channel
+                .unacked
+                .take_until(tag, |_, held| ctx.acknowledge(held.source, &held.queued));
             return if known { Ok(()) } else { Err(unknown(tag)) };
         }
         let held = channel.unacked.take(tag).ok_or_else(|| unknown(tag))?;
-        ctx.acknowledge(held.source, 1);
+        ctx.acknowledge(held.source, &held.queued);
         return Ok(());
     }
     let taken = take(channel, tag, multiple)?;
@@ -50,7 +52,7 @@ fn take(channel: &mut Channel, tag: u64, multiple: bool) -> Result<Vec<(u64, Hel
 /// Does to deliveries what the client decided.
 pub fn apply(ctx: &mut Context, channel: &mut Channel, taken: Vec<Held>, kind: Kind) {
     match kind {
-        Kind::Ack => taken.iter().for_each(|held| ctx.acknowledge(held.source, 1)),
+        Kind::Ack => taken.iter().for_each(|held| ctx.acknowledge(held.source, &held.queued)),
         Kind::Requeue => {
             let mut back = GiveBack::default();
             for held in taken {

@@ -48,15 +48,19 @@ fn commit(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
         let watch = Some((channel.number.0, number as u64));
         ctx.publisher.gather_to(&publish.destinations, &publish.message, watch, &mut ctx.effects);
     }
-    let flushed = ctx.publisher.flush(ctx.now, &mut ctx.effects);
+    let store = Arc::clone(ctx.services.broker.message_store());
+    let group = store.new_group();
+    let mut flushed = ctx.publisher.flush(group, ctx.now, &mut ctx.effects);
     for settlement in settlements {
         settle::apply(ctx, channel, vec![settlement.held], settlement.kind);
     }
+    ctx.settle_with(group, channel);
+    let end = store.end_group(group);
+    flushed.log = flushed.log.map(|log| log.max(end));
     if !flushed.rejected.is_empty() {
         return Err(AmqpError::new(ReplyCode::PreconditionFailed, "partial tx completion"));
     }
     let ok = Method::Tx(tx::Method::CommitOk(CommitOk {}));
-    let store = Arc::clone(ctx.services.broker.message_store());
     match flushed.log.filter(|log| *log > store.durable()) {
         None => ctx.send(channel.number, &ok),
         Some(log) => {

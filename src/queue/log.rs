@@ -1,0 +1,60 @@
+//! A durable queue's side of the message store.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Incoming;
+use crate::message::{Position, Positions};
+use crate::storage::{Group, LogPosition, MessageStore, QueueId, Run};
+
+/// What a durable queue tells the store, under whose name.
+pub struct QueueLog {
+    pub id: QueueId,
+    pub store: Arc<dyn MessageStore>,
+}
+
+impl QueueLog {
+    /// Tells that the queue has taken messages, unless there were none to tell of.
+    pub(super) fn enqueued(&self, group: Group, runs: &mut Vec<Run>) -> Option<LogPosition> {
+        if runs.is_empty() {
+            return None;
+        }
+        let position = self.store.enqueue(group, self.id, runs);
+        runs.clear();
+        Some(position)
+    }
+
+    pub(super) fn settled(&self, group: Group, positions: &Positions) {
+        if !positions.is_empty() {
+            self.store.settle(group, self.id, positions);
+        }
+    }
+}
+
+impl fmt::Debug for QueueLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.id)
+    }
+}
+
+/// Adds a message that the store knows to the runs that will be told.
+#[inline]
+pub(super) fn add(runs: &mut Vec<Run>, position: Position, number: u64) {
+    match runs.last_mut() {
+        Some(run)
+            if run.position.0 + u64::from(run.count) == position.0
+                && run.number + u64::from(run.count) == number =>
+        {
+            run.count += 1;
+        }
+        _ => runs.push(Run { position, number, count: 1 }),
+    }
+}
+
+impl Incoming {
+    /// The store's number, when the first one of the batch has the number `first`.
+    #[inline]
+    pub(super) fn number(&self, first: u64) -> Option<u64> {
+        (self.stored != Self::NOT_STORED).then(|| first + u64::from(self.stored))
+    }
+}
