@@ -159,6 +159,19 @@ fn silent_client_is_dropped() {
     peer.expect_end();
 }
 
+/// Behaviour B1.5: any byte is a sign of life, also one of a frame that takes its time.
+#[test]
+fn slow_frame_is_a_sign_of_life() {
+    let (world, peer) = beating(2);
+    peer.open_channel(1);
+    let method = method_frame(1, channel::Flow { active: true });
+    for byte in &method {
+        world.advance(Duration::from_millis(1900));
+        peer.send_bytes(&[*byte]);
+    }
+    peer.expect(1, channel::FlowOk { active: true });
+}
+
 /// Behaviour B1.5.
 #[test]
 fn without_heartbeats_silence_is_fine() {

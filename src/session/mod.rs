@@ -160,8 +160,10 @@ impl Session {
         }
     }
 
-    /// How much of what was read [`receive`](Self::receive) can take now.
-    pub fn ready(&self, input: &[u8]) -> Ready {
+    /// How much of what was read [`receive`](Self::receive) can take now. To be asked when bytes came:
+    /// any of them is a sign of life, also those of a frame that is not whole yet (B1.5).
+    pub fn ready(&mut self, input: &[u8]) -> Ready {
+        self.timers.received();
         match &self.stage {
             Stage::Handshake(handshake) if matches!(handshake.step, Step::Header) => {
                 let whole = if greeting(input) == Greeting::Incomplete { 0 } else { 8 };
@@ -177,7 +179,6 @@ impl Session {
     /// Takes bytes that [`ready`](Self::ready) counted. It may take fewer of them: what follows the
     /// end of the handshake is under other rules. Returns how many.
     pub fn receive(&mut self, chunk: &Bytes, now: Time) -> usize {
-        self.timers.received();
         match &mut self.stage {
             Stage::Handshake(_) => self.receive_handshake(chunk, now),
             Stage::Open(open) => {
