@@ -147,6 +147,26 @@ fn beating(seconds: u16) -> (World, Peer) {
     (world, peer)
 }
 
+/// Behaviour B1.5: after half an interval without anything else; other traffic stands in.
+#[test]
+fn server_sends_heartbeats_when_idle() {
+    let (world, peer) = beating(10);
+    let mut heard = Vec::new();
+    for second in 1..=20 {
+        world.advance(SECOND);
+        if peer.take_heartbeats() > 0 {
+            heard.push(second);
+        }
+        if second == 7 {
+            peer.open_channel(1);
+        }
+        peer.send_heartbeat();
+    }
+    // Not at the second check, because of open-ok.
+    assert_eq!(heard, [5, 15, 20]);
+    assert!(!peer.is_closed());
+}
+
 /// Behaviour B1.5: two checks in a row that saw nothing, and no word about it.
 #[test]
 fn silent_client_is_dropped() {

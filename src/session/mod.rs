@@ -140,7 +140,7 @@ impl Session {
             outbox,
             stage: Stage::Handshake(Box::new(Handshake::new(until))),
             output: Output::default(),
-            timers: Timers::new(0, now),
+            timers: Timers::new(0, 0, now),
         }
     }
 
@@ -289,10 +289,11 @@ impl Session {
         match opened {
             Err(error) => self.close(&error, now),
             Ok(mut ctx) => {
-                self.timers = Timers::new(handshake.heartbeat, now);
                 std::mem::swap(&mut ctx.output, &mut self.output);
                 let ok = Method::Connection(connection::Method::OpenOk(connection::OpenOk {}));
                 ctx.send(ChannelNumber::CONNECTION, &ok);
+                let written = ctx.output.written() + ctx.output.len() as u64;
+                self.timers = Timers::new(handshake.heartbeat, written, now);
                 let peer = &self.peer.name;
                 tracing::info!(connection = self.id.0, peer, user = %ctx.user, vhost, "connection open");
                 self.stage = Stage::Open(Box::new(Open::new(ctx)));

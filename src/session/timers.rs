@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::protocol::frame::FRAME_OVERHEAD;
 use crate::time::Time;
 
 /// A client that takes nothing of what waits for it this long is gone for us.
@@ -29,14 +30,15 @@ pub struct Timers {
     received: bool,
     /// Receive checks in a row that saw nothing.
     silent: u32,
-    /// Bytes written at the last send check.
+    /// Bytes written at the last send check, with the heartbeat that it may have sent.
     written: u64,
     /// Bytes written when the output was last seen to move, and when that was.
     moved: (u64, Time),
 }
 
 impl Timers {
-    pub fn new(heartbeat_seconds: u16, now: Time) -> Self {
+    /// `written`: bytes that the handshake wrote, which are no traffic yet.
+    pub fn new(heartbeat_seconds: u16, written: u64, now: Time) -> Self {
         let interval =
             (heartbeat_seconds > 0).then(|| Duration::from_secs(u64::from(heartbeat_seconds)));
         let after = |wait: Option<Duration>| wait.map_or(Time::NEVER, |wait| now + wait);
@@ -47,7 +49,7 @@ impl Timers {
             next_stall: now + STALL_CHECK,
             received: false,
             silent: 0,
-            written: 0,
+            written,
             moved: (0, now),
         }
     }
@@ -86,7 +88,8 @@ impl Timers {
         if now >= self.next_send {
             self.next_send = now + interval / 2;
             due.send_heartbeat = written == self.written && waiting == 0;
-            self.written = written;
+            // Our own heartbeat is not the traffic that would make the next one needless.
+            self.written = written + if due.send_heartbeat { FRAME_OVERHEAD as u64 } else { 0 };
         }
         if now >= self.next_receive {
             self.next_receive = now + interval;
@@ -109,11 +112,12 @@ mod tests {
 
     /// Runs the clock in steps of half a second and says when which thing happened.
     fn run(heartbeat: u16, seconds: u64, mut at: impl FnMut(u64, &mut Timers)) -> Vec<(u64, Due)> {
-        let mut timers = Timers::new(heartbeat, Time(0));
-        let mut happened = Vec::new();
+        let mut timers = Timers::new(heartbeat, 0, Time(0));
+        let (mut happened, mut written) = (Vec::new(), 0);
         for millis in (500..=seconds * 1000).step_by(500) {
             at(millis, &mut timers);
-            let due = timers.tick(0, 0, true, Time(millis));
+            let due = timers.tick(written, 0, true, Time(millis));
+            written += if due.send_heartbeat { FRAME_OVERHEAD as u64 } else { 0 };
             if due != Due::default() {
                 happened.push((millis, due));
             }
@@ -144,9 +148,10 @@ mod tests {
 
     #[test]
     fn other_traffic_stands_in_for_a_heartbeat() {
-        let mut timers = Timers::new(4, Time(0));
+        let mut timers = Timers::new(4, 0, Time(0));
         assert!(!timers.tick(100, 0, true, Time(2000)).send_heartbeat);
         assert!(timers.tick(100, 0, true, Time(4000)).send_heartbeat);
+        assert!(!timers.tick(109, 0, true, Time(6000)).send_heartbeat);
     }
 
     #[test]
@@ -156,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_client_that_never_reads_is_given_up() {
-        let mut timers = Timers::new(0, Time(0));
+        let mut timers = Timers::new(0, 0, Time(0));
         let mut gone = None;
         for seconds in 1..120 {
             if timers.tick(7, 100, true, Time(seconds * 1000)).give_up.is_some() {
