@@ -200,6 +200,28 @@ fn without_heartbeats_silence_is_fine() {
     assert_eq!((peer.take_heartbeats(), peer.is_closed()), (0, false));
 }
 
+/// A client that takes nothing of what it is sent is gone after a minute, and not before, however long
+/// there was nothing to take.
+#[test]
+fn client_that_does_not_read_is_dropped() {
+    let (world, peer) = beating(300);
+    world.advance(149 * SECOND);
+    peer.open_channel(1);
+    world.advance(100 * SECOND);
+    peer.stop_reading();
+    peer.send(1, channel::Flow { active: true });
+    world.advance(59 * SECOND);
+    assert!(!peer.is_closed());
+    peer.resume_reading();
+    peer.expect(1, channel::FlowOk { active: true });
+
+    world.advance(100 * SECOND);
+    peer.stop_reading();
+    peer.send(1, channel::Flow { active: true });
+    world.advance(65 * SECOND);
+    peer.expect_end();
+}
+
 /// Behaviour B1.6.
 #[test]
 fn channel_0_is_for_the_connection() {

@@ -32,8 +32,8 @@ pub struct Timers {
     silent: u32,
     /// Bytes written at the last send check, with the heartbeat that it may have sent.
     written: u64,
-    /// Bytes written when the output was last seen to move, and when that was.
-    moved: (u64, Time),
+    /// Since when output is seen to wait, and how much had been written then.
+    stalled: Option<(u64, Time)>,
 }
 
 impl Timers {
@@ -50,7 +50,7 @@ impl Timers {
             received: false,
             silent: 0,
             written,
-            moved: (0, now),
+            stalled: None,
         }
     }
 
@@ -76,10 +76,14 @@ impl Timers {
         let mut due = Due::default();
         if now >= self.next_stall {
             self.next_stall = now + STALL_CHECK;
-            if waiting == 0 || written != self.moved.0 {
-                self.moved = (written, now);
-            } else if now.since(self.moved.1) >= WRITE_STALL_MAX {
-                due.give_up = Some("the client does not read");
+            match self.stalled {
+                _ if waiting == 0 => self.stalled = None,
+                Some((then, since)) if then == written => {
+                    if now.since(since) >= WRITE_STALL_MAX {
+                        due.give_up = Some("the client does not read");
+                    }
+                }
+                _ => self.stalled = Some((written, now)),
             }
         }
         let Some(interval) = self.interval else {
