@@ -112,8 +112,10 @@ enum Stage {
     Doomed {
         until: Time,
     },
-    /// The socket is to be closed as soon as the output is written.
-    Over,
+    /// The socket is to be closed as soon as the output is written, at that time at the latest.
+    Over {
+        until: Time,
+    },
 }
 
 pub struct Session {
@@ -172,7 +174,7 @@ impl Session {
             Stage::Handshake(_) => whole_frames(input, FRAME_SIZE_BEFORE_TUNE),
             Stage::Open(open) => whole_frames(input, open.ctx.frame_max),
             Stage::Closing { .. } => whole_frames(input, self.services.offer.frame_max),
-            Stage::Doomed { .. } | Stage::Over => Ready { whole: input.len(), wanted: 0 },
+            Stage::Doomed { .. } | Stage::Over { .. } => Ready { whole: input.len(), wanted: 0 },
         }
     }
 
@@ -187,10 +189,10 @@ impl Session {
                 chunk.len()
             }
             Stage::Closing { .. } => {
-                self.receive_closing(chunk);
+                self.receive_closing(chunk, now);
                 chunk.len()
             }
-            Stage::Doomed { .. } | Stage::Over => chunk.len(),
+            Stage::Doomed { .. } | Stage::Over { .. } => chunk.len(),
         }
     }
 
@@ -205,7 +207,7 @@ impl Session {
                 // Whatever this is, it learns what we speak (B1.1).
                 tracing::info!(peer = self.peer.name, "not AMQP 0-9-1");
                 self.output.bytes(&PROTOCOL_HEADER);
-                self.stage = Stage::Over;
+                self.stage = over(now);
                 return chunk.len();
             }
             return PROTOCOL_HEADER.len();
@@ -256,7 +258,7 @@ impl Session {
             (_, connection::Method::Close(_)) => {
                 let ok = connection::Method::CloseOk(connection::CloseOk {});
                 self.output.method(ChannelNumber::CONNECTION, &Method::Connection(ok));
-                self.stage = Stage::Over;
+                self.stage = over(now);
             }
             (_, method) => {
                 let id = Method::Connection(method).id();
@@ -310,7 +312,7 @@ impl Session {
                 self.leave();
                 let ok = connection::Method::CloseOk(connection::CloseOk {});
                 self.output.method(ChannelNumber::CONNECTION, &Method::Connection(ok));
-                self.stage = Stage::Over;
+                self.stage = over(now);
             }
             Ok(Turn::Shutdown(reason)) => {
                 self.close(&AmqpError::new(ReplyCode::ConnectionForced, reason), now);
@@ -349,7 +351,7 @@ impl Session {
         self.stage = Stage::Doomed { until: now + PENALTY };
     }
 
-    fn receive_closing(&mut self, chunk: &Bytes) {
+    fn receive_closing(&mut self, chunk: &Bytes, now: Time) {
         let mut input = &chunk[..];
         while let Ok(Some((frame, rest))) = parse_frame(input, self.services.offer.frame_max) {
             input = rest;
@@ -358,7 +360,7 @@ impl Session {
             }
             match Method::decode(frame.payload) {
                 Ok(Method::Connection(connection::Method::CloseOk(_))) => {
-                    self.stage = Stage::Over;
+                    self.stage = over(now);
                     return;
                 }
                 Ok(Method::Connection(connection::Method::Close(_))) => {
@@ -396,13 +398,13 @@ impl Session {
             Stage::Handshake(_) => true,
             Stage::Open(open) => open.wants_input(),
             Stage::Closing { reading, .. } => *reading,
-            Stage::Doomed { .. } | Stage::Over => false,
+            Stage::Doomed { .. } | Stage::Over { .. } => false,
         }
     }
 
     /// The socket is to be closed once the output is written.
     pub fn is_over(&self) -> bool {
-        matches!(self.stage, Stage::Over)
+        matches!(self.stage, Stage::Over { .. })
     }
 
     /// When [`tick`](Self::tick) has something to do.
@@ -410,8 +412,9 @@ impl Session {
         match &self.stage {
             Stage::Handshake(handshake) => handshake.until,
             Stage::Open(open) => self.timers.deadline(open.ctx.output.len()),
-            Stage::Closing { until, .. } | Stage::Doomed { until } => *until,
-            Stage::Over => Time::NEVER,
+            Stage::Closing { until, .. } | Stage::Doomed { until } | Stage::Over { until } => {
+                *until
+            }
         }
     }
 
@@ -423,7 +426,9 @@ impl Session {
                 tracing::info!(peer, "handshake timed out");
                 self.drop_everything();
             }
-            Stage::Closing { until, .. } | Stage::Doomed { until } if now >= *until => {
+            Stage::Closing { until, .. } | Stage::Doomed { until } | Stage::Over { until }
+                if now >= *until =>
+            {
                 self.drop_everything();
             }
             Stage::Open(open) => {
@@ -445,7 +450,7 @@ impl Session {
     /// Nothing more is written, not even what waits.
     fn drop_everything(&mut self) {
         self.output = Output::default();
-        self.stage = Stage::Over;
+        self.stage = Stage::Over { until: Time::NEVER };
     }
 
     /// The socket is gone, or is about to be: what is unsettled goes back to its queues.
@@ -454,7 +459,7 @@ impl Session {
             open.ctx.now = now;
         }
         self.leave();
-        self.stage = Stage::Over;
+        self.stage = over(now);
     }
 
     /// Leaves the open stage, taking the output along.
@@ -464,7 +469,7 @@ impl Session {
             ctx.end_all(channels);
             self.services.broker.unregister(self.id);
             self.output = std::mem::take(&mut ctx.output);
-            self.stage = Stage::Over;
+            self.stage = over(ctx.now);
         }
     }
 
@@ -474,6 +479,11 @@ impl Session {
             open.shrink();
         }
     }
+}
+
+/// Who does not take the last bytes is not waited for.
+fn over(now: Time) -> Stage {
+    Stage::Over { until: now + CLOSE_WAIT_MAX }
 }
 
 impl Drop for Session {
