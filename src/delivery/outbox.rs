@@ -95,7 +95,11 @@ impl Outbox {
     /// Notes that `source` was passed over for want of room. It is reported by the next
     /// [`take`](Self::take).
     pub fn starve(&self, source: SourceId) {
-        self.inner.lock().starved.push(source);
+        let mut inner = self.inner.lock();
+        // Acknowledgements may make it come again and again; most of those are in a row.
+        if inner.starved.last() != Some(&source) {
+            inner.starved.push(source);
+        }
     }
 
     /// Adds a notice. False when the connection has ended.
@@ -121,7 +125,8 @@ impl Outbox {
         self.bytes.store(0, Ordering::Relaxed);
     }
 
-    /// Takes back the deliveries for which `matches` holds, leaving the others in order.
+    /// Takes back the deliveries for which `matches` holds, leaving the others in order. Notices for
+    /// them go too: their consumer is leaving, and its number will name another one.
     pub fn withdraw(&self, mut matches: impl FnMut(SourceId) -> bool) -> Withdrawn {
         let mut inner = self.inner.lock();
         let mut withdrawn = Vec::new();
@@ -134,6 +139,7 @@ impl Outbox {
                     withdrawn.push(delivery);
                     None
                 }
+                Outgoing::Cancelled(source) if matches(source) => None,
                 kept => Some(kept),
             })
             .collect();
@@ -176,5 +182,132 @@ impl Outbox {
         }
         self.waker.register(context.waker());
         if self.rung.swap(false, Ordering::AcqRel) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Wake, Waker};
+
+    use super::*;
+    use crate::message::{Message, Traits};
+    use crate::time::Time;
+
+    const ONE: SourceId = SourceId(1);
+    const TWO: SourceId = SourceId(2);
+
+    fn delivery(source: SourceId, position: u64) -> Delivery {
+        let header = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let message =
+            Message::with_inline_body(b"\0\0", &header, b"", Traits::default(), &mut Vec::new());
+        let (position, deadline) = (Position(position), Time::NEVER);
+        Delivery { source, queued: Queued { message, position, deadline, redelivered: false } }
+    }
+
+    /// An outbox with deliveries for ONE (1, 3, 4) and TWO (2), and what one of them weighs.
+    fn filled(bytes_high: usize) -> (Outbox, usize) {
+        let outbox = Outbox::new(bytes_high);
+        let sources = [(ONE, 1), (TWO, 2), (ONE, 3), (ONE, 4)];
+        let mut all: Vec<Delivery> =
+            sources.into_iter().map(|(source, position)| delivery(source, position)).collect();
+        let weight = all[0].queued.message.weight();
+        assert!(outbox.deliver(&mut all, 4 * weight));
+        assert!(all.is_empty());
+        (outbox, weight)
+    }
+
+    fn taken(outbox: &Outbox) -> (Vec<String>, Vec<SourceId>) {
+        let (mut entries, mut starved) = (Vec::new(), Vec::new());
+        outbox.take(&mut entries, &mut starved);
+        let entries = entries.iter().map(|entry| match entry {
+            Outgoing::Delivery(delivery) => delivery.queued.position.0.to_string(),
+            Outgoing::Cancelled(source) => format!("cancelled {}", source.0),
+            other => format!("{other:?}"),
+        });
+        (entries.collect(), starved)
+    }
+
+    #[test]
+    fn room_is_what_is_left_below_the_mark() {
+        let (outbox, weight) = filled(1000);
+        assert_eq!(outbox.room(), 1000 - 4 * weight);
+        outbox.withdraw(|source| source == TWO);
+        assert_eq!(outbox.room(), 1000 - 3 * weight);
+        assert_eq!(taken(&outbox).0, ["1", "3", "4"]);
+        assert_eq!(outbox.room(), 1000);
+        assert_eq!(filled(weight).0.room(), 0, "overshot, and that is all");
+    }
+
+    #[test]
+    fn withdrawing_takes_one_consumers_share_and_leaves_the_rest_in_order() {
+        let (outbox, _) = filled(1000);
+        assert!(outbox.notify(Outgoing::Shutdown("over".to_owned())));
+        outbox.starve(ONE);
+        outbox.starve(TWO);
+        let withdrawn = outbox.withdraw(|source| source == ONE);
+        let positions: Vec<u64> =
+            withdrawn.iter().map(|delivery| delivery.queued.position.0).collect();
+        assert_eq!(positions, [1, 3, 4]);
+        assert!(outbox.positions(ONE).is_empty());
+        let expected = ["2".to_owned(), "Shutdown(\"over\")".to_owned()];
+        assert_eq!(taken(&outbox), (expected.to_vec(), vec![TWO]));
+    }
+
+    /// The number of a consumer that is gone is given to the next one: a notice that still lay here
+    /// would have ended that one.
+    #[test]
+    fn withdrawing_takes_the_notice_of_cancellation_along() {
+        let outbox = Outbox::new(1000);
+        outbox.notify(Outgoing::Cancelled(ONE));
+        outbox.notify(Outgoing::Cancelled(TWO));
+        outbox.withdraw(|source| source == ONE);
+        assert_eq!(taken(&outbox).0, ["cancelled 2"]);
+    }
+
+    #[test]
+    fn a_closed_outbox_takes_nothing_and_leaves_it_where_it_was() {
+        let (outbox, weight) = filled(1000);
+        assert_eq!(outbox.close().len(), 4);
+        let mut late = vec![delivery(ONE, 9)];
+        assert!(!outbox.deliver(&mut late, weight));
+        assert_eq!(late.len(), 1);
+        assert!(!outbox.notify(Outgoing::Cancelled(ONE)));
+        assert_eq!(taken(&outbox), (vec![], vec![]));
+        assert_eq!(outbox.room(), 1000);
+    }
+
+    #[test]
+    fn one_passed_over_again_and_again_is_reported_once() {
+        let outbox = Outbox::new(0);
+        (0..1000).for_each(|_| outbox.starve(ONE));
+        assert_eq!(taken(&outbox).1, [ONE]);
+        assert!(taken(&outbox).1.is_empty());
+    }
+
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn many_rings_wake_once_and_none_is_missed() {
+        let outbox = Outbox::new(1);
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&count));
+        let mut context = Context::from_waker(&waker);
+        outbox.ring();
+        assert!(outbox.poll_rung(&mut context).is_ready(), "rung before anybody listened");
+        assert!(outbox.poll_rung(&mut context).is_pending());
+        (0..5).for_each(|_| outbox.ring());
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(outbox.poll_rung(&mut context).is_ready());
+        assert!(outbox.poll_rung(&mut context).is_pending());
+        outbox.ring();
+        assert_eq!(count.0.load(Ordering::Relaxed), 2);
     }
 }
