@@ -60,13 +60,15 @@ impl Subscriber {
         self.no_ack || self.prefetch == 0 || self.unacked < self.prefetch
     }
 
-    fn has_room(&self) -> bool {
+    /// Room as far as settlements give it. Not the outbox's: a consumer that is ready but for a full
+    /// outbox has to meet it, because only whom the outbox passed over is called when it is emptied.
+    fn has_credit(&self) -> bool {
         let in_limit = self.no_ack || !self.limit.is_set() || {
             let granted = self.limit.acquire(1);
             self.limit.release(granted);
             granted == 1
         };
-        self.has_prefetch_room() && in_limit && self.outbox.room() > 0
+        self.has_prefetch_room() && in_limit
     }
 }
 
@@ -225,12 +227,12 @@ impl Subscribers {
         }
     }
 
-    /// Puts a blocked consumer back into its ring if it has room. True when it did.
+    /// Puts a blocked consumer back into its ring if it has credit. True when it did.
     pub(super) fn unblock(&mut self, id: SubscriptionId) -> bool {
         let Some(subscriber) = self.find(id) else {
             return false;
         };
-        if !subscriber.blocked || subscriber.retired || !subscriber.has_room() {
+        if !subscriber.blocked || subscriber.retired || !subscriber.has_credit() {
             return false;
         }
         subscriber.blocked = false;
@@ -259,5 +261,110 @@ impl Subscribers {
             reason = "the level at `index` was found or inserted above"
         )]
         &mut self.levels[index].ring
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(
+        subscribers: &mut Subscribers,
+        exclusive: bool,
+        priority: i64,
+    ) -> Option<SubscriptionId> {
+        subscribers.add(Subscription {
+            outbox: Arc::new(Outbox::new(1)),
+            source: SourceId(0),
+            limit: Arc::new(ChannelLimit::default()),
+            prefetch: 0,
+            no_ack: false,
+            exclusive,
+            priority,
+        })
+    }
+
+    fn turn(subscribers: &Subscribers) -> Option<Slot> {
+        subscribers.turn().map(|(slot, _)| slot)
+    }
+
+    #[test]
+    fn exclusive_use_tolerates_nobody_beside_it() {
+        let mut subscribers = Subscribers::default();
+        let first = add(&mut subscribers, false, 0).unwrap();
+        assert!(add(&mut subscribers, true, 0).is_none(), "not the first one");
+        assert!(subscribers.remove(first));
+        let alone = add(&mut subscribers, true, 0).unwrap();
+        assert!(add(&mut subscribers, false, 0).is_none());
+        assert!(add(&mut subscribers, true, 0).is_none());
+        assert!(subscribers.remove(alone));
+        assert!(add(&mut subscribers, false, 0).is_some());
+    }
+
+    #[test]
+    fn an_id_names_one_subscription_for_ever() {
+        let mut subscribers = Subscribers::default();
+        let old = add(&mut subscribers, false, 0).unwrap();
+        assert!(subscribers.remove(old));
+        let new = add(&mut subscribers, false, 0).unwrap();
+        assert_eq!(old.slot, new.slot, "the slot is used again");
+        assert!(subscribers.find(old).is_none() && !subscribers.remove(old));
+        assert!(subscribers.find(new).is_some());
+        assert_eq!(subscribers.len(), 1);
+        let mut others = subscribers.drain();
+        assert!(others.next().is_some() && others.next().is_none());
+        drop(others);
+        let newest = add(&mut subscribers, false, 0).unwrap();
+        assert!(newest != new && subscribers.find(new).is_none());
+    }
+
+    #[test]
+    fn turns_go_round_within_the_highest_priority_that_has_anybody() {
+        let mut subscribers = Subscribers::default();
+        let ids: Vec<SubscriptionId> =
+            [0, 3, 3].map(|priority| add(&mut subscribers, false, priority).unwrap()).to_vec();
+        assert_eq!(subscribers.turn(), Some((ids[1].slot, false)));
+        subscribers.rotate();
+        assert_eq!(turn(&subscribers), Some(ids[2].slot));
+        subscribers.block();
+        assert_eq!(subscribers.turn(), Some((ids[1].slot, true)));
+        subscribers.block();
+        assert_eq!(turn(&subscribers), Some(ids[0].slot));
+        assert!(subscribers.unblock(ids[2]));
+        assert_eq!(turn(&subscribers), Some(ids[2].slot));
+        assert!(!subscribers.unblock(ids[2]), "it is not blocked");
+    }
+
+    #[test]
+    fn nobody_is_left_in_a_ring_who_was_removed_or_retired() {
+        let mut subscribers = Subscribers::default();
+        let ids: Vec<SubscriptionId> =
+            [1, 1, 2].map(|priority| add(&mut subscribers, false, priority).unwrap()).to_vec();
+        subscribers.remove(ids[2]);
+        subscribers.retire(ids[0].slot);
+        assert_eq!(subscribers.turn(), Some((ids[1].slot, true)));
+        assert!(!subscribers.unblock(ids[0]), "a retired one never comes back");
+        subscribers.remove(ids[1]);
+        assert_eq!(subscribers.turn(), None);
+        assert_eq!(subscribers.len(), 1);
+    }
+
+    #[test]
+    fn credit_is_by_prefetch_and_by_the_channels_limit() {
+        let mut subscribers = Subscribers::default();
+        let id = add(&mut subscribers, false, 0).unwrap();
+        let subscriber = subscribers.find(id).unwrap();
+        subscriber.prefetch = 2;
+        subscriber.unacked = 2;
+        assert!(!subscriber.has_prefetch_room() && !subscriber.has_credit());
+        subscriber.unacked = 1;
+        assert!(subscriber.has_credit());
+        let limit = Arc::clone(&subscriber.limit);
+        limit.set(3);
+        assert_eq!(limit.acquire(3), 3);
+        assert!(!subscriber.has_credit());
+        assert_eq!(limit.in_use(), 3, "asking takes nothing");
+        subscriber.no_ack = true;
+        assert!(subscriber.has_credit(), "who does not acknowledge has no limit");
     }
 }
