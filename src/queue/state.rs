@@ -66,6 +66,8 @@ impl State {
         effects: &mut Effects,
     ) -> Option<LogPosition> {
         let (options, now) = (&queue.declaration.options, arrival.now);
+        // What has expired meanwhile takes no place, nor is it dropped for want of one.
+        self.drop_expired(queue, now, effects);
         let mut log = None;
         for incoming in batch.drain(..) {
             if options.overflow != Overflow::DropHead
