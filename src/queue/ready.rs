@@ -181,3 +181,117 @@ impl Ready {
         Some(index * 64 + 63 - word.leading_zeros() as usize)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Message, Position, Traits};
+
+    fn queued(position: u64, priority: u8, deadline: Time) -> Queued {
+        let header = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0];
+        let traits = Traits { priority, ..Traits::default() };
+        let message =
+            Message::with_inline_body(b"\0\x01q", &header, b"abc", traits, &mut Vec::new());
+        Queued { message, position: Position(position), deadline, redelivered: false }
+    }
+
+    /// A queue with `x-max-priority` holding these, by position and priority.
+    fn filled(max_priority: Option<u8>, messages: &[(u64, u8)]) -> Ready {
+        let mut ready = Ready::new(max_priority);
+        for (position, priority) in messages {
+            ready.push(queued(*position, *priority, Time::NEVER));
+        }
+        ready
+    }
+
+    fn drained(ready: &mut Ready) -> Vec<u64> {
+        std::iter::from_fn(|| ready.pop()).map(|queued| queued.position.0).collect()
+    }
+
+    #[test]
+    fn first_in_first_out() {
+        let mut ready = filled(None, &[(1, 9), (2, 0), (3, 5)]);
+        assert_eq!((ready.len(), ready.bytes()), (3, 9));
+        assert_eq!(drained(&mut ready), [1, 2, 3], "priorities mean nothing here");
+        assert_eq!((ready.len(), ready.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn higher_priorities_first_and_those_beyond_the_highest_with_it() {
+        let messages = [(1, 0), (2, 3), (3, 9), (4, 1), (5, 255), (6, 3)];
+        assert_eq!(drained(&mut filled(Some(3), &messages)), [2, 3, 5, 6, 4, 1]);
+        // `x-max-priority: 0` behaves as 1 (behaviour B5.6).
+        assert_eq!(drained(&mut filled(Some(0), &messages)), [2, 3, 4, 5, 6, 1]);
+    }
+
+    #[test]
+    fn every_one_of_255_priorities_is_found() {
+        let messages: Vec<(u64, u8)> = (0..=255).map(|n| (u64::from(n) + 1, n)).collect();
+        let mut ready = filled(Some(255), &messages);
+        let expected: Vec<u64> = (1..=256).rev().collect();
+        assert_eq!(drained(&mut ready), expected);
+    }
+
+    #[test]
+    fn what_comes_back_finds_its_old_place() {
+        for returned in [
+            vec![1],
+            vec![4, 1],
+            vec![9],
+            vec![1, 4, 6, 9],
+            vec![9, 6, 4, 1],
+            (10..60).rev().collect(),
+            (1..60).step_by(2).filter(|n| ![3, 5, 7].contains(n)).collect(),
+        ] {
+            let mut ready = filled(None, &[(2, 0), (3, 0), (5, 0), (7, 0), (8, 0)]);
+            let mut expected: Vec<u64> =
+                [2, 3, 5, 7, 8].into_iter().chain(returned.clone()).collect();
+            expected.sort_unstable();
+            ready.put_back(returned.iter().map(|n| queued(*n, 0, Time::NEVER)).collect());
+            assert_eq!(ready.len(), expected.len());
+            assert_eq!(drained(&mut ready), expected, "{returned:?} came back");
+        }
+    }
+
+    #[test]
+    fn what_comes_back_finds_the_line_of_its_priority() {
+        let mut ready = filled(Some(2), &[(2, 0), (4, 2), (6, 1)]);
+        let back = (10..60).map(|n| queued(n, (n % 3) as u8, Time::NEVER));
+        ready
+            .put_back(back.chain([queued(1, 1, Time::NEVER), queued(3, 2, Time::NEVER)]).collect());
+        let line = |priority: u64| (10..60).filter(move |n| n % 3 == priority);
+        let expected: Vec<u64> = [3, 4]
+            .into_iter()
+            .chain(line(2))
+            .chain([1, 6])
+            .chain(line(1))
+            .chain([2])
+            .chain(line(0))
+            .collect();
+        assert_eq!(drained(&mut ready), expected);
+    }
+
+    #[test]
+    fn only_the_head_is_asked_for_its_deadline() {
+        let mut ready = filled(None, &[(1, 0)]);
+        ready.push(queued(2, 0, Time(10)));
+        assert!(!ready.head_expired(Time(99)), "the head never expires");
+        ready.pop();
+        assert!(!ready.head_expired(Time(9)));
+        assert!(ready.head_expired(Time(10)));
+        ready.pop();
+        assert!(!ready.head_expired(Time(99)), "nothing is left");
+    }
+
+    #[test]
+    fn clearing_leaves_nothing_behind() {
+        let mut ready = filled(Some(4), &[(1, 1), (2, 4), (3, 1)]);
+        ready.push(queued(4, 0, Time(1)));
+        let all: Vec<u64> = ready.clear().iter().map(|queued| queued.position.0).collect();
+        assert_eq!(all, [2, 1, 3, 4]);
+        assert_eq!((ready.len(), ready.bytes()), (0, 0));
+        assert!(ready.pop().is_none() && !ready.head_expired(Time(99)));
+        ready.push(queued(5, 3, Time::NEVER));
+        assert_eq!(drained(&mut ready), [5]);
+    }
+}
