@@ -105,7 +105,15 @@ impl World {
         self.connect_as(&Client::default())
     }
 
-    /// The same with other wishes.
+    /// The same with channel 1 open.
+    #[track_caller]
+    pub fn open(&self) -> Peer {
+        let peer = self.connect();
+        peer.open_channel(1);
+        peer
+    }
+
+    /// A client with other wishes.
     #[track_caller]
     pub fn connect_as(&self, client: &Client) -> Peer {
         let peer = self.dial();

@@ -42,6 +42,28 @@ pub fn header_frame(channel: u16, body_size: u64, properties: &OwnedProperties) 
 }
 
 impl Peer {
+    /// A request and its answer.
+    #[track_caller]
+    pub fn call<'m, 'a>(
+        &self,
+        channel: u16,
+        request: impl Into<Method<'m>>,
+        answer: impl Into<Method<'a>>,
+    ) {
+        self.send(channel, request);
+        self.expect(channel, answer);
+    }
+
+    /// A request that the channel is closed for; then the channel is opened again.
+    #[track_caller]
+    pub fn refused<'m>(&self, channel: u16, request: impl Into<Method<'m>>, code: u16, text: &str) {
+        let request = request.into();
+        let id = request.id();
+        self.send(channel, request);
+        self.expect_channel_error(channel, code, text).for_method(id.class, id.method);
+        self.reopen(channel);
+    }
+
     #[track_caller]
     pub fn open_channel(&self, number: u16) {
         self.send(number, channel::Open {});
@@ -226,6 +248,33 @@ impl Peer {
             write_body(&mut bytes, ChannelNumber(channel), piece);
         }
         self.send_bytes(&bytes);
+    }
+
+    /// Messages without properties, by way of the default exchange.
+    pub fn publish_texts(&self, channel: u16, queue: &str, bodies: &[&str]) {
+        for body in bodies {
+            self.publish(channel, "", queue, &text(), body.as_bytes());
+        }
+    }
+
+    /// Empties a queue with `basic.get`, and says what was in it.
+    #[track_caller]
+    pub fn drain(&self, channel: u16, queue: &str) -> Vec<String> {
+        let mut bodies = Vec::new();
+        while let Some(delivery) = self.get(channel, queue) {
+            self.ack(channel, delivery.delivery_tag);
+            bodies.push(delivery.text());
+        }
+        bodies
+    }
+
+    /// These come now, in this order, and nothing else.
+    #[track_caller]
+    pub fn expect_texts(&self, channel: u16, bodies: &[&str]) -> Vec<Delivery> {
+        let deliveries: Vec<_> = bodies.iter().map(|_| self.expect_delivery(channel)).collect();
+        assert_eq!(deliveries.iter().map(Delivery::text).collect::<Vec<_>>(), bodies);
+        self.expect_nothing();
+        deliveries
     }
 
     #[track_caller]
