@@ -288,27 +288,30 @@ impl Topology {
         Ok(self.record(&source, &binding))
     }
 
+    /// Behaviour B4.8: anybody may unbind what is not bound; what is bound to an exclusive queue, its
+    /// owner alone.
     pub(super) fn unbind(
         &mut self,
         source: &str,
         end: &BindingEnd,
         routing_key: &RoutingKey,
         arguments: &FieldTable,
-    ) -> Removed {
+    ) -> Result<Removed, AmqpError> {
         let mut removed = Removed::new();
         let destination = match end {
             BindingEnd::Queue(name, _) => self.queues.get(name).cloned().map(Destination::Queue),
             BindingEnd::Exchange(name) => Some(Destination::Exchange(name.clone())),
         };
-        if let Some(destination) = destination {
-            let binding = Binding {
-                routing_key: routing_key.clone(),
-                arguments: arguments.clone(),
-                destination,
-            };
-            self.remove_binding(&ExchangeName::from(source), &binding, &mut removed);
+        let Some(destination) = destination else { return Ok(removed) };
+        let (routing_key, arguments) = (routing_key.clone(), arguments.clone());
+        let binding = Binding { routing_key, arguments, destination };
+        let source = ExchangeName::from(source);
+        let bound = |exchange: &Exchange| exchange.bindings.contains(&binding);
+        if self.exchanges.get(&source).is_some_and(bound) {
+            self.destination(end)?;
+            self.remove_binding(&source, &binding, &mut removed);
         }
-        removed
+        Ok(removed)
     }
 
     fn destination(&self, end: &BindingEnd) -> Result<Destination, AmqpError> {

@@ -166,10 +166,10 @@ impl Vhost {
         routing_key: &RoutingKey,
         arguments: &FieldTable,
         notify: Notify<'_>,
-    ) -> Commit {
+    ) -> Result<Commit, AmqpError> {
         let removed =
-            self.change(|topology| topology.unbind(source, destination, routing_key, arguments));
-        self.commit_removed(removed, notify)
+            self.change(|topology| topology.unbind(source, destination, routing_key, arguments))?;
+        Ok(self.commit_removed(removed, notify))
     }
 
     /// `queue.declare`, not passive, with a name (behaviour B5.1): creates it, or checks that it is

@@ -93,7 +93,7 @@ fn unbind(ctx: &mut Context, channel: &mut Channel, method: Unbind<'_>) -> Resul
     let end = BindingEnd::Exchange(ExchangeName::from(destination));
     let key = RoutingKey::from(method.routing_key);
     let notify = ctx.completion(channel);
-    let commit = ctx.vhost.unbind(&source, &end, &key, &method.arguments, &notify);
+    let commit = ctx.vhost.unbind(&source, &end, &key, &method.arguments, &notify)?;
     let ok = answer(exchange::Method::UnbindOk(UnbindOk {}));
     ctx.reply_after(channel, method.nowait, &ok, commit);
     Ok(())

@@ -132,7 +132,7 @@ fn bind(ctx: &mut Context, channel: &mut Channel, method: Bind<'_>) -> Result<()
 fn unbind(ctx: &mut Context, channel: &mut Channel, method: Unbind<'_>) -> Result<(), AmqpError> {
     let (source, end, key) = ends(ctx, channel, method.queue, method.exchange, method.routing_key)?;
     let notify = ctx.completion(channel);
-    let commit = ctx.vhost.unbind(&source, &end, &key, &method.arguments, &notify);
+    let commit = ctx.vhost.unbind(&source, &end, &key, &method.arguments, &notify)?;
     let ok = Method::Queue(queue::Method::UnbindOk(UnbindOk {}));
     ctx.reply_after(channel, false, &ok, commit);
     Ok(())
