@@ -94,7 +94,8 @@ fn services(settings: &Settings) -> Arc<Services> {
         connections_max: settings.connections_max,
         outbox_bytes_high: settings.outbox_bytes_high,
     };
-    let broker = Broker::new(limits, Arc::new(MemoryDefinitions::default()), Arc::new(MemoryMessages));
+    let broker =
+        Broker::new(limits, Arc::new(MemoryDefinitions::default()), Arc::new(MemoryMessages));
     broker.create_vhost(&settings.default_vhost);
     let authenticator = Authenticator::new(settings.loopback_users.clone());
     authenticator.add_default_user(

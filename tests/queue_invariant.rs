@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use leveret::delivery::{ChannelLimit, Outbox, Outgoing, SourceId};
 use leveret::message::Queued;
-use leveret::queue::{Effects, Incoming, Options, Overflow, Queue, Subscription};
+use leveret::queue::{Arrival, Effects, Incoming, Options, Overflow, Queue, Settled, Subscription};
 use leveret::time::Time;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -207,8 +207,8 @@ fn threads_neither_lose_nor_double_a_message() {
 }
 
 fn publish(queue: &Arc<Queue>, count: usize) {
-    let mut batch = (0..count).map(|_| Incoming { message: message(0, 10), token: 0 }).collect();
-    queue.publish(&mut batch, Time(1), &mut Vec::new(), &mut Effects::default());
+    let mut batch = (0..count).map(|_| Incoming::new(message(0, 10), 0)).collect();
+    queue.publish(&mut batch, Arrival::at(Time(1)), &mut Vec::new(), &mut Effects::default());
 }
 
 /// Connects, takes, settles or gives back by turns, and dies with its hands full, over and over.
@@ -245,7 +245,7 @@ fn consume(queue: &Arc<Queue>, number: usize, done: &AtomicBool) -> Vec<u64> {
                 queue.requeue(some, &[(Some(id), count)], Time(1), &mut effects);
             } else {
                 acked.extend(some.iter().map(|queued| queued.position.0));
-                queue.settle(Some(id), count, Time(1), &mut effects);
+                queue.settle(&Settled::count(Some(id), count), Time(1), &mut effects);
             }
         }
         queue.cancel(id, Time(1), &mut effects);

@@ -128,7 +128,9 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Declaration, Incoming, Options, Subscription, SubscriptionId};
+    use super::super::{
+        Arrival, Declaration, Incoming, Options, Settled, Subscription, SubscriptionId,
+    };
     use super::*;
     use crate::delivery::{ChannelLimit, Outbox, SourceId};
     use crate::message::{Message, Traits};
@@ -158,7 +160,7 @@ mod tests {
                 arguments: FieldTable::default(),
                 options,
             };
-            let queue = Queue::new("q".into(), declaration);
+            let queue = Queue::new("q".into(), declaration, None);
             let mut scene =
                 Self { queue, outboxes: Vec::new(), ids: Vec::new(), effects: Effects::default() };
             consumers.iter().for_each(|consumer| scene.subscribe(*consumer));
@@ -189,9 +191,8 @@ mod tests {
                 Traits::default(),
                 &mut Vec::new(),
             );
-            let mut batch =
-                (0..count).map(|_| Incoming { message: message.clone(), token: 0 }).collect();
-            self.queue.publish(&mut batch, NOW, &mut Vec::new(), &mut self.effects);
+            let mut batch = (0..count).map(|_| Incoming::new(message.clone(), 0)).collect();
+            self.queue.publish(&mut batch, Arrival::at(NOW), &mut Vec::new(), &mut self.effects);
         }
 
         /// Positions in each outbox.
@@ -213,7 +214,11 @@ mod tests {
         }
 
         fn settle(&mut self, consumer: usize, count: u32) {
-            self.queue.settle(Some(self.ids[consumer]), count, NOW, &mut self.effects);
+            self.queue.settle(
+                &Settled::count(Some(self.ids[consumer]), count),
+                NOW,
+                &mut self.effects,
+            );
         }
     }
 

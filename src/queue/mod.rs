@@ -66,6 +66,11 @@ pub struct Incoming {
 
 impl Incoming {
     pub const NOT_STORED: u32 = u32::MAX;
+
+    /// A message that the store does not know.
+    pub fn new(message: Message, token: u32) -> Self {
+        Self { message, token, stored: Self::NOT_STORED }
+    }
 }
 
 /// How a batch comes in.
@@ -77,6 +82,13 @@ pub struct Arrival {
     pub now: Time,
 }
 
+impl Arrival {
+    /// Of a batch of which the store knows nothing.
+    pub fn at(now: Time) -> Self {
+        Self { first_stored: 0, group: Group::ALONE, now }
+    }
+}
+
 /// Deliveries that are settled.
 #[derive(Debug)]
 pub struct Settled<'a> {
@@ -85,8 +97,15 @@ pub struct Settled<'a> {
     /// How many of its deliveries that await an acknowledgement.
     pub count: u32,
     /// Where those stood that the store knows of.
-    pub positions: &'a Positions,
+    pub positions: Option<&'a Positions>,
     pub group: Group,
+}
+
+impl Settled<'_> {
+    /// Deliveries of which the store knows nothing.
+    pub fn count(id: Option<SubscriptionId>, count: u32) -> Self {
+        Self { id, count, positions: None, group: Group::ALONE }
+    }
 }
 
 /// Counts for declare-ok, get-ok and the like.
@@ -201,8 +220,8 @@ impl Queue {
     /// Deliveries are done with; their consumer has room again.
     pub fn settle(self: &Arc<Self>, settled: &Settled<'_>, now: Time, effects: &mut Effects) {
         let mut state = self.state.lock();
-        if let Some(log) = &self.log {
-            log.settled(settled.group, settled.positions);
+        if let (Some(log), Some(positions)) = (&self.log, settled.positions) {
+            log.settled(settled.group, positions);
         }
         if state.release(settled.id, settled.count) {
             state.dispatch(self, now, effects);
@@ -241,8 +260,8 @@ impl Queue {
         effects: &mut Effects,
     ) {
         let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        let positions = &Positions::default();
-        self.settle(&Settled { id, count, positions, group: Group::ALONE }, now, effects);
+        // The store hears of them when it is clear where they go.
+        self.settle(&Settled::count(id, count), now, effects);
         if !self.state.lock().deleted {
             for queued in items {
                 effects.bury(self, queued, Reason::Rejected);

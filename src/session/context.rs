@@ -208,6 +208,7 @@ impl Context {
         self.release(*id, *count, channel);
         let Some(source) = self.sources.get(*id) else { return };
         if let Some(queue) = &source.queue {
+            let positions = Some(positions);
             let settled = Settled { id: source.subscription, count: *count, positions, group };
             queue.settle(&settled, self.now, &mut self.effects);
         }

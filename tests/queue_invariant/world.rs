@@ -11,8 +11,8 @@ use leveret::delivery::{ChannelLimit, Outbox, Outgoing, SourceId};
 use leveret::message::{Message, Position, Queued, Traits};
 use leveret::protocol::FieldTable;
 use leveret::queue::{
-    Declaration, Effects, Incoming, NotDeleted, Options, Overflow, Queue, Reason, Refused,
-    Subscription, SubscriptionId,
+    Arrival, Declaration, Effects, Incoming, NotDeleted, Options, Overflow, Queue, Reason, Refused,
+    Settled, Subscription, SubscriptionId,
 };
 use leveret::time::Time;
 
@@ -163,7 +163,7 @@ pub fn queue(options: Options, auto_delete: bool) -> Arc<Queue> {
         arguments: FieldTable::default(),
         options,
     };
-    Queue::new("q".into(), declaration)
+    Queue::new("q".into(), declaration, None)
 }
 
 impl World {
@@ -205,7 +205,7 @@ impl World {
                 let taken = world.take_held(consumer, *count, false);
                 world.forget(&taken);
                 let (id, count) = (world.consumers[consumer].id, taken.len() as u32);
-                world.queue.settle(id, count, world.now, &mut world.effects);
+                world.queue.settle(&Settled::count(id, count), world.now, &mut world.effects);
                 world.observe(Call::Other);
             }),
             Op::Requeue { holder, count, newest } => self.with_held(*holder, |world, consumer| {
@@ -276,10 +276,10 @@ impl World {
                 };
                 self.known.insert(self.next_position + u64::from(token), known);
             }
-            incoming.push(Incoming { message, token });
+            incoming.push(Incoming::new(message, token));
         }
         let mut rejected = Vec::new();
-        self.queue.publish(&mut incoming, self.now, &mut rejected, &mut self.effects);
+        self.queue.publish(&mut incoming, Arrival::at(self.now), &mut rejected, &mut self.effects);
         assert!(incoming.is_empty());
         for token in &rejected {
             self.known.get_mut(&(self.next_position + u64::from(*token))).unwrap().place =
@@ -527,7 +527,7 @@ impl World {
         match how {
             Returned::Ack => {
                 self.forget(&[queued]);
-                self.queue.settle(None, 1, self.now, &mut self.effects);
+                self.queue.settle(&Settled::count(None, 1), self.now, &mut self.effects);
                 self.observe(Call::Other);
             }
             Returned::Requeue => self.give_back(vec![queued], None),

@@ -66,7 +66,8 @@ impl World {
     }
 
     pub fn with(limits: Limits, offer: Offer) -> Self {
-        let (definitions, messages) = (Arc::new(MemoryDefinitions::default()), Arc::new(MemoryMessages));
+        let (definitions, messages) =
+            (Arc::new(MemoryDefinitions::default()), Arc::new(MemoryMessages));
         Self::build(limits, offer, definitions, messages, None)
     }
 
