@@ -262,6 +262,7 @@ impl World {
         let ready = alive.len();
         let ready_bytes: usize = alive.iter().map(|position| self.known[position].body).sum();
         let mut incoming = Vec::new();
+        let mut taken = Vec::new();
         for (token, (priority, body)) in (0..).zip(batch) {
             let message = message(*priority, *body);
             if !self.deleted {
@@ -274,16 +275,19 @@ impl World {
                     deadline: ttl.map_or(Time::NEVER, |ttl| Time(self.now.0 + ttl)),
                     redelivered: false,
                 };
-                self.known.insert(self.next_position + u64::from(token), known);
+                taken.push((token, known));
             }
             incoming.push(Incoming::new(message, token));
         }
         let mut rejected = Vec::new();
         self.queue.publish(&mut incoming, Arrival::at(self.now), &mut rejected, &mut self.effects);
         assert!(incoming.is_empty());
-        for token in &rejected {
-            self.known.get_mut(&(self.next_position + u64::from(*token))).unwrap().place =
-                Place::Gone;
+        // What is refused takes no position.
+        for (token, known) in taken {
+            if !rejected.contains(&token) {
+                self.known.insert(self.next_position, known);
+                self.next_position += 1;
+            }
         }
         if options.overflow == Overflow::DropHead || self.deleted {
             assert!(rejected.is_empty());
@@ -293,15 +297,11 @@ impl World {
         }
         if options.overflow == Overflow::RejectPublishDlx {
             // The refused are reported dead, though they were never in the queue.
-            let refused = rejected.iter().map(|token| self.next_position + u64::from(*token));
-            for position in refused {
-                let at =
-                    self.effects.dead.iter().position(|dead| dead.queued.position.0 == position);
+            for _ in &rejected {
+                let dead = &self.effects.dead;
+                let at = dead.iter().position(|dead| dead.queued.position == Position::NOWHERE);
                 self.effects.dead.remove(at.expect("the refused is dead-lettered"));
             }
-        }
-        if !self.deleted {
-            self.next_position += batch.len() as u64;
         }
         self.observe(if options.has_limits() { Call::OneByOne } else { Call::Publish });
     }
