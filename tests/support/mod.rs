@@ -159,9 +159,14 @@ impl World {
 
     /// Ends the changes of definitions that the store has, well or badly, and says what they were.
     pub fn finish_commits(&self, result: &Result<(), StoreError>) -> Vec<Change> {
-        let changes = self.held.as_ref().expect("a held world").finish_commits(result);
+        let changes = self.finish_commits_unseen(result);
         self.shared.settle();
         changes
+    }
+
+    /// The same, but no connection has looked yet: what happens next comes to it in the same batch.
+    pub fn finish_commits_unseen(&self, result: &Result<(), StoreError>) -> Vec<Change> {
+        self.held.as_ref().expect("a held world").finish_commits(result)
     }
 }
 
