@@ -324,6 +324,56 @@ fn confirms_do_not_wait_for_a_parked_channel() {
     peer.expect_confirm(1, 2, false);
 }
 
+/// A consumer of `d` on channel 1, which is parked and has been sent `kept`; the commit and a message
+/// for the consumer reach it in one batch.
+#[track_caller]
+fn commit_and_delivery_at_once(result: &Result<(), StoreError>, kept: &[Vec<u8>]) -> (Peer, Peer) {
+    let world = World::held();
+    let publisher = world.connect();
+    publisher.open_channel(1);
+    publisher.declare(1, "work");
+    publisher.declare(1, "other");
+    let consumer = world.connect();
+    consumer.open_channel(1);
+    consumer.consume(1, "work", "c");
+    declare(&consumer, "q");
+    consumer.send_bytes(&kept.concat());
+    world.finish_commits_unseen(result);
+    publisher.publish(1, "", "work", &text(), b"task");
+    (publisher, consumer)
+}
+
+/// The task is not lost, whatever the kept frames do to its consumer.
+#[test]
+fn delivery_beside_a_commit_is_not_lost() {
+    let cancel = method_frame(1, basic::Cancel { consumer_tag: "c", nowait: true });
+    let close = method_frame(1, channel_close());
+    let error = method_frame(1, queue::Purge { queue: "none", nowait: false });
+    let fatal = method_frame(1, channel::Open {});
+    let open = method_frame(1, channel::Open {});
+    let consume = basic::Consume { queue: "other", consumer_tag: "c", ..Default::default() };
+    let consume = method_frame(1, consume);
+    for (result, kept, is_held) in [
+        (failure(), vec![], false),
+        (Ok(()), vec![cancel], true),
+        (Ok(()), vec![close.clone()], false),
+        (Ok(()), vec![error], false),
+        (Ok(()), vec![fatal], false),
+        // The consumer of another queue takes the place of the first.
+        (Ok(()), vec![close, open, consume], false),
+    ] {
+        let (publisher, consumer) = commit_and_delivery_at_once(&result, &kept);
+        if is_held {
+            // It was delivered before the cancellation, and stays with the channel.
+            assert_eq!(consumer.expect_delivery(1).text(), "task");
+            consumer.hang_up();
+        }
+        let task = publisher.get(1, "work").expect("the task");
+        assert_eq!(task.text(), "task");
+        assert_eq!(publisher.get(1, "work"), None);
+    }
+}
+
 /// A client that we do not read cannot be blamed for its silence.
 #[test]
 fn client_that_is_not_read_is_not_dropped() {

@@ -363,12 +363,13 @@ impl Open {
                 (std::mem::take(&mut self.entries), std::mem::take(&mut self.starved));
             self.ctx.outbox.take(&mut entries, &mut starved);
             let idle = entries.is_empty() && starved.is_empty();
+            let mut completed = Vec::new();
             for entry in entries.drain(..) {
                 match entry {
                     Outgoing::Delivery(delivery) => self.deliver(delivery),
                     Outgoing::Cancelled(source) => self.queue_gone(source),
                     Outgoing::Completed { channel, ticket, error } => {
-                        self.unpark(ChannelNumber(channel), ticket, error)?;
+                        completed.push((ChannelNumber(channel), ticket, error));
                     }
                     Outgoing::Shutdown(reason) => turn = Turn::Shutdown(reason),
                 }
@@ -377,6 +378,11 @@ impl Open {
                 self.resume(source);
             }
             (self.entries, self.starved) = (entries, starved);
+            // Only now, because what a channel kept may end consumers, channels or all of this, and
+            // nobody could give back deliveries that are no longer in the outbox and not yet held.
+            for (channel, ticket, error) in completed {
+                self.unpark(channel, ticket, error)?;
+            }
             if idle {
                 break;
             }
