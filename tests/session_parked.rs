@@ -374,6 +374,26 @@ fn delivery_beside_a_commit_is_not_lost() {
     }
 }
 
+/// A channel keeps so much, then the connection is not read any further; frames without a payload
+/// count too.
+#[test]
+fn what_is_kept_is_bounded() {
+    for frame in [raw_frame(3, 1, &[0; 1024]), raw_frame(3, 1, b"")] {
+        let (world, peer) = world_of_a_slow_store();
+        declare(&peer, "q");
+        let packet = frame.repeat(100);
+        let mut sent = 0;
+        while peer.unread() == 0 {
+            peer.send_bytes(&packet);
+            sent += 100;
+            assert!(sent <= 40_000, "{sent} frames of {} bytes are kept", frame.len());
+        }
+        world.finish_commits(&Ok(()));
+        expect_declared(&peer, 1, "q");
+        assert_eq!(peer.unread(), 0);
+    }
+}
+
 /// A client that we do not read cannot be blamed for its silence.
 #[test]
 fn client_that_is_not_read_is_not_dropped() {

@@ -49,10 +49,13 @@ pub struct Channel {
 pub struct Parked {
     pub ticket: u64,
     pub answer: Answer,
-    /// Frames that came meanwhile, in order, and how many bytes they hold.
+    /// Frames that came meanwhile, in order, and how much memory they hold.
     pub frames: VecDeque<(FrameKind, Bytes)>,
     pub bytes: usize,
 }
+
+/// What it costs to keep a frame, beside its payload; there are frames without one.
+const FRAME_COST: usize = 64;
 
 /// What a parked channel answers when its time has come.
 #[derive(Debug)]
@@ -68,7 +71,7 @@ impl Parked {
 
     /// Keeps a frame until the answer is there.
     pub fn keep(&mut self, kind: FrameKind, payload: &[u8]) {
-        self.bytes += payload.len();
+        self.bytes += FRAME_COST + payload.len();
         self.frames.push_back((kind, Bytes::copy_from_slice(payload)));
     }
 }
@@ -138,7 +141,7 @@ impl Channels {
         self.all.iter_mut()
     }
 
-    /// Bytes kept for parked channels.
+    /// Memory held for parked channels.
     pub fn parked_bytes(&self) -> usize {
         self.all
             .iter()
