@@ -41,9 +41,9 @@ const COMPARED: [&str; 14] = [
     "x-max-length-bytes",
     "x-max-priority",
     "x-overflow",
-    "x-single-active-consumer",
     "x-queue-mode",
     "x-queue-version",
+    "x-single-active-consumer",
     "x-consumer-timeout",
     "x-queue-type",
 ];
