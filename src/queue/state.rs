@@ -191,5 +191,7 @@ fn deadline(message: &Message, options: &Options, now: Time) -> Time {
 /// The `expiration` property, which was checked when the message was published (behaviour B6.2).
 fn expiration_millis(message: &Message) -> Option<u64> {
     let properties = message.parsed_properties().ok()?;
-    std::str::from_utf8(properties.expiration?).ok()?.parse().ok()
+    // Signed, because `-0` passed the check.
+    let millis: i64 = std::str::from_utf8(properties.expiration?).ok()?.parse().ok()?;
+    u64::try_from(millis).ok()
 }

@@ -14,7 +14,7 @@ use crate::session::context::Context;
 use crate::session::transaction;
 
 /// The longest time to live: ten years (B6.2).
-const EXPIRATION_MAX_MILLIS: i128 = 315_360_000_000;
+const EXPIRATION_MAX_MILLIS: u64 = 315_360_000_000;
 
 /// A whole publish, still where it was read.
 #[derive(Debug)]
@@ -215,13 +215,17 @@ fn check_expiration(expiration: &[u8]) -> Result<(), AmqpError> {
     if !rest.is_empty() {
         return refuse(format!("{{leftover_string,\"{rest}\"}}"));
     }
-    // A shortstr can hold more digits than any integer type.
-    let value: i128 = text.parse().unwrap_or(i128::MAX);
-    match value {
-        ..0 => refuse(format!("{{value_negative,{value}}}")),
-        0..=EXPIRATION_MAX_MILLIS => Ok(()),
-        _ => refuse(format!("{{value_too_large,{unsigned}}}")),
+    // What RabbitMQ shows is the number, not how it was written.
+    let number = unsigned.trim_start_matches('0');
+    if text.starts_with('-') && !number.is_empty() {
+        return refuse(format!("{{value_negative,-{number}}}"));
     }
+    // A shortstr can hold more digits than any integer type.
+    if number.is_empty() || number.parse().is_ok_and(|millis: u64| millis <= EXPIRATION_MAX_MILLIS)
+    {
+        return Ok(());
+    }
+    refuse(format!("{{value_too_large,{number}}}"))
 }
 
 #[cold]
