@@ -3,6 +3,7 @@
 
 mod support;
 
+use leveret::auth::{PasswordHash, Tag, User};
 use leveret::broker::Limits;
 use leveret::protocol::frame::write_body;
 use leveret::protocol::method::basic::Publish;
@@ -10,7 +11,7 @@ use leveret::protocol::method::{exchange, queue, tx};
 use leveret::protocol::{ChannelNumber, FieldTable, FieldValue, Headers, OwnedProperties};
 use leveret::session::Offer;
 
-use support::{Peer, World, header_frame, method_frame, publish, text};
+use support::{Client, Peer, World, header_frame, method_frame, publish, text};
 
 fn headers<const N: usize>(entries: [(&str, FieldValue); N]) -> OwnedProperties {
     let mut headers = Headers::default();
@@ -191,10 +192,16 @@ fn expiration_is_a_number_of_milliseconds() {
     }
 }
 
-/// B6.2: the user is who logged in.
+/// B6.2: the user is who logged in, unless that user may speak for others.
 #[test]
 fn user_id_is_the_users_own() {
     let world = World::new();
+    world.authenticator.users().put(User {
+        name: "owl".into(),
+        password: PasswordHash::new("hoot"),
+        tags: vec![Tag::Impersonator],
+    });
+    world.authenticator.permissions().grant("owl".into(), "/".into());
     let claim = |user: &str| OwnedProperties { user_id: Some(user.into()), ..text() };
 
     let guest = world.open();
@@ -205,6 +212,12 @@ fn user_id_is_the_users_own() {
     guest.publish(1, "", "q", &claim("owl"), b"");
     guest.expect_channel_error(1, 406, refusal).for_method(60, 40);
     guest.reopen(1);
+
+    let owl = world.connect_as(&Client { response: b"\0owl\0hoot".to_vec(), ..Client::default() });
+    owl.open_channel(1);
+    owl.publish(1, "", "q", &claim("guest"), b"");
+    assert_eq!(guest.counts(1, "q"), (2, 0));
+    assert_eq!(guest.get(1, "q").unwrap().content.properties(), claim("guest"));
 }
 
 /// B6.3: every string in CC and BCC is a routing key; BCC is for nobody to see.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use crate::auth::Tag;
 use crate::broker::{Confirm, Extras, REPLY_TO};
 use crate::message::{Message, Traits};
 use crate::protocol::{
@@ -174,6 +175,7 @@ fn look<'a>(
     }
     if let Some(claimed) = properties.user_id
         && claimed != ctx.user.as_bytes()
+        && !is_impersonator(ctx)
     {
         let claimed = String::from_utf8_lossy(claimed);
         let user = &ctx.user;
@@ -183,6 +185,13 @@ fn look<'a>(
     }
     let changes = Changes { properties: new.map(|properties| properties.to_bytes()), extra_keys };
     Ok(Look { extras, changes })
+}
+
+/// Somebody who publishes in other users' names.
+#[cold]
+fn is_impersonator(ctx: &Context) -> bool {
+    let user = ctx.services.authenticator.users().find(&ctx.user);
+    user.is_some_and(|user| user.tags.contains(&Tag::Impersonator))
 }
 
 /// CC and BCC are arrays; what in them is not a string is ignored (B6.2, B6.3).
