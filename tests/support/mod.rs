@@ -136,9 +136,14 @@ impl World {
         self.shared.now.get()
     }
 
-    /// Lets time pass: everybody's timers run when they are due.
+    /// Lets time pass: everybody's timers, and the broker's, run when they are due.
     pub fn advance(&self, duration: Duration) {
         self.shared.advance(duration);
+    }
+
+    /// Time passes, and no timer runs: they are late.
+    pub fn pass_unnoticed(&self, duration: Duration) {
+        self.shared.now.set(self.now() + duration);
     }
 
     /// The broker stops: everybody is told why.
@@ -155,6 +160,11 @@ impl World {
     pub fn sync(&self) {
         self.held.as_ref().expect("a held world").sync();
         self.shared.settle();
+    }
+
+    /// How many persistent messages the store was handed so far.
+    pub fn appended(&self) -> u64 {
+        self.held.as_ref().expect("a held world").appended()
     }
 
     /// Ends the changes of definitions that the store has, well or badly, and says what they were.
@@ -190,11 +200,16 @@ impl Shared {
         loop {
             let links = self.links();
             let due = |link: &Rc<RefCell<Link>>| link.borrow().deadline();
+            let broker = &self.services.broker;
             let next = links.iter().map(due).min().unwrap_or(Time::NEVER);
+            let next = next.min(broker.next_deadline());
             if next > until {
                 break;
             }
             self.now.set(next.max(self.now.get()));
+            while broker.next_deadline() <= self.now.get() {
+                broker.tick(self.now.get());
+            }
             for link in links.iter().filter(|link| due(link) <= next) {
                 let mut link = link.borrow_mut();
                 link.tick(self.now.get());
