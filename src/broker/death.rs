@@ -146,3 +146,135 @@ fn strings(array: Option<RawValue<'_>>) -> Vec<&[u8]> {
     let items = array.and_then(|array| array.items()).into_iter().flatten();
     items.filter_map(|item| item.as_bytes()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Headers, OwnedProperties};
+
+    const NOW: Time = Time(1_000_500);
+
+    fn message(headers: FieldTable) -> Message {
+        let headers = Some(Headers::from(&headers));
+        let properties = OwnedProperties { headers, ..OwnedProperties::default() };
+        let mut header = vec![0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        properties.encode(&mut header);
+        let traits = Traits::default();
+        Message::with_inline_body(b"\x02in\x03key", &header, b"x", traits, &mut Vec::new())
+    }
+
+    fn rejected_in(queue: &'static str) -> Death<'static> {
+        let (reason, time) = (Reason::Rejected, NOW);
+        Death { queue, reason, time, exchange: "dlx", routing_key: None }
+    }
+
+    fn table(message: &Message) -> FieldTable {
+        message.parsed_properties().unwrap().header_entries().try_into().unwrap()
+    }
+
+    fn events(message: &Message) -> Vec<FieldTable> {
+        history(message.parsed_properties().unwrap().header_entries().find(b"x-death"))
+    }
+
+    fn event<const N: usize>(
+        queue: &str,
+        reason: &str,
+        more: [(&str, FieldValue); N],
+    ) -> FieldTable {
+        let mut event = FieldTable::from_iter([("queue", queue), ("reason", reason)]);
+        more.into_iter().for_each(|(key, value)| event.insert(key, value));
+        event
+    }
+
+    fn sent(events: &[FieldTable]) -> FieldTable {
+        let events: Vec<_> = events.iter().cloned().map(FieldValue::Table).collect();
+        FieldTable::from_iter([("x-death", events)])
+    }
+
+    #[test]
+    fn first_death_replaces_what_a_client_says_of_one() {
+        let claims = FieldTable::from_iter([
+            ("x-first-death-queue", "elsewhere"),
+            ("x-last-death-queue", "elsewhere"),
+        ]);
+        let letter = rejected_in("q").letter(&message(claims)).message;
+        let table = table(&letter);
+        for name in ["x-first-death", "x-last-death"] {
+            for (what, expected) in [("queue", "q"), ("reason", "rejected"), ("exchange", "in")] {
+                assert_eq!(table.get(&format!("{name}-{what}")), Some(&expected.into()));
+            }
+        }
+        assert_eq!(letter.address(), b"\x03dlx\x03key");
+    }
+
+    #[test]
+    fn well_formed_history_is_continued_as_it_came() {
+        // As RabbitMQ 3.10 does: what an event holds beside its count is nobody's business.
+        let other = event("other", "expired", [("count", 3.into()), ("mine", "yes".into())]);
+        let known = event("q", "rejected", [("count", 7.into()), ("mine", "too".into())]);
+        let odd = FieldTable::from_iter([("count", 1)]);
+        let letter = rejected_in("q").letter(&message(sent(&[other.clone(), known, odd.clone()])));
+        let raised =
+            event("q", "rejected", [("count", FieldValue::I64(8)), ("mine", "too".into())]);
+        assert_eq!(events(&letter.message), [raised, other, odd]);
+        assert_eq!(table(&letter.message).get("x-first-death-queue"), None, "it is not the first");
+        assert_eq!(table(&letter.message).get("x-last-death-queue"), Some(&"q".into()));
+    }
+
+    #[test]
+    fn event_without_a_count_counts_as_none() {
+        for count in [None, Some(FieldValue::from("many"))] {
+            let mut known = event("q", "rejected", []);
+            count.into_iter().for_each(|count| known.insert("count", count));
+            let letter = rejected_in("q").letter(&message(sent(&[known]))).message;
+            assert_eq!(events(&letter)[0].get("count"), Some(&FieldValue::I64(1)));
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_array_of_tables_is_no_history() {
+        let table_and_text = vec![event("q", "rejected", []).into(), FieldValue::from("text")];
+        for value in [
+            FieldValue::from("text"),
+            FieldValue::Void,
+            event("q", "rejected", []).into(),
+            vec![FieldValue::from("text")].into(),
+            table_and_text.into(),
+        ] {
+            let headers = FieldTable::from_iter([("x-death", value)]);
+            let letter = rejected_in("q").letter(&message(headers)).message;
+            let events = events(&letter);
+            assert_eq!(events.len(), 1);
+            assert_eq!(events[0].get("count"), Some(&FieldValue::I64(1)));
+            assert_eq!(events[0].get("time"), Some(&FieldValue::Timestamp(1000)));
+            assert_eq!(table(&letter).get("x-first-death-queue"), Some(&"q".into()));
+        }
+    }
+
+    #[test]
+    fn events_are_kept_apart_by_queue_and_reason() {
+        let before = [event("q", "expired", []), event("p", "rejected", [])];
+        let letter = rejected_in("q").letter(&message(sent(&before))).message;
+        assert_eq!(events(&letter).len(), 3);
+    }
+
+    #[test]
+    fn cycle_is_a_queue_in_the_history_without_a_rejection_since() {
+        #[track_caller]
+        fn check(newest_first: &[(&str, &str)], queue: &str, expected: bool) {
+            let events = newest_first.iter().map(|(queue, reason)| event(queue, reason, []));
+            let message = message(sent(&events.collect::<Vec<_>>()));
+            assert_eq!(is_cycle(&message, queue.as_bytes()), expected);
+        }
+        check(&[], "a", false);
+        check(&[("a", "expired")], "a", true);
+        check(&[("a", "maxlen")], "b", false);
+        check(&[("b", "expired"), ("a", "maxlen")], "a", true);
+        check(&[("b", "rejected"), ("a", "expired")], "a", false);
+        check(&[("a", "rejected")], "a", false);
+        check(&[("b", "expired"), ("a", "rejected")], "a", false);
+        check(&[("b", "expired"), ("a", "expired"), ("c", "rejected")], "a", true);
+        // The newest event of the queue decides.
+        check(&[("a", "expired"), ("a", "rejected")], "a", true);
+    }
+}

@@ -89,3 +89,87 @@ impl Schedule {
         if self.earlier.swap(false, Ordering::AcqRel) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::broker::{Broker, Limits};
+    use crate::protocol::FieldTable;
+    use crate::queue::{Declaration, Options};
+    use crate::storage::memory::{MemoryDefinitions, MemoryMessages};
+
+    fn vhost() -> Arc<Vhost> {
+        let messages = Arc::new(MemoryMessages);
+        let broker = Broker::new(Limits::default(), Arc::new(MemoryDefinitions), messages);
+        broker.create_vhost(&"/".into())
+    }
+
+    fn queue() -> Arc<Queue> {
+        let declaration = Declaration {
+            durable: false,
+            auto_delete: false,
+            owner: None,
+            arguments: FieldTable::default(),
+            options: Options::default(),
+        };
+        Queue::new("q".into(), declaration)
+    }
+
+    fn times(schedule: &Schedule) -> Vec<u64> {
+        schedule.entries.lock().keys().map(|(at, _)| at.0).collect()
+    }
+
+    #[test]
+    fn a_queue_has_one_entry_its_earliest() {
+        let (schedule, vhost, queue) = (Schedule::default(), vhost(), queue());
+        for (at, expected) in [(50, 50), (70, 50), (50, 50), (30, 30)] {
+            schedule.add(Time(at), &vhost, &queue);
+            assert_eq!(times(&schedule), [expected]);
+            assert_eq!((queue.scheduled(), schedule.next()), (Time(expected), Time(expected)));
+        }
+        schedule.remove(&queue);
+        assert_eq!(schedule.next(), Time::NEVER);
+    }
+
+    #[test]
+    fn queues_are_due_in_order_and_some_at_a_time() {
+        let (schedule, vhost) = (Schedule::default(), vhost());
+        let queues: Vec<_> = (0..5).map(|_| queue()).collect();
+        for (queue, at) in queues.iter().zip([30, 10, 20, 10, 99]) {
+            schedule.add(Time(at), &vhost, queue);
+        }
+        assert!(schedule.take_due(Time(9), 10).is_empty());
+        let taken = schedule.take_due(Time(30), 3);
+        assert_eq!(taken.len(), 3);
+        assert!(taken.iter().all(|(_, queue)| queue.scheduled() == Time::NEVER));
+        assert_eq!(times(&schedule), [30, 99]);
+    }
+
+    #[test]
+    fn nothing_is_kept_alive() {
+        let (schedule, vhost, queue) = (Schedule::default(), vhost(), queue());
+        schedule.add(Time(10), &vhost, &queue);
+        assert_eq!((Arc::strong_count(&vhost), Arc::strong_count(&queue)), (1, 1));
+        drop(queue);
+        assert!(schedule.take_due(Time(10), 10).is_empty());
+        assert_eq!(schedule.next(), Time::NEVER);
+    }
+
+    #[test]
+    fn only_an_earlier_first_entry_rings() {
+        let (schedule, vhost) = (Schedule::default(), vhost());
+        let (one, two) = (queue(), queue());
+        let rings =
+            || schedule.poll_earlier(&mut Context::from_waker(Waker::noop())) == Poll::Ready(());
+        assert!(!rings());
+        schedule.add(Time(50), &vhost, &one);
+        assert!(rings());
+        assert!(!rings(), "once");
+        schedule.add(Time(60), &vhost, &two);
+        assert!(!rings(), "it is later");
+        schedule.add(Time(40), &vhost, &two);
+        assert!(rings());
+    }
+}
