@@ -88,6 +88,10 @@ fn declare(
     };
     if owner.is_some() && !ctx.owned.iter().any(|owned| std::sync::Arc::ptr_eq(owned, &found.queue))
     {
+        // Some may have ended before their connection. Not looked at each time: there may be many.
+        if ctx.owned.len().is_power_of_two() {
+            ctx.owned.retain(|owned| !owned.is_deleted());
+        }
         ctx.owned.push(found.queue);
     }
     let counts = (counts.ready, counts.consumers);
