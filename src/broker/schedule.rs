@@ -102,7 +102,8 @@ mod tests {
 
     fn vhost() -> Arc<Vhost> {
         let messages = Arc::new(MemoryMessages);
-        let broker = Broker::new(Limits::default(), Arc::new(MemoryDefinitions), messages);
+        let broker =
+            Broker::new(Limits::default(), Arc::new(MemoryDefinitions::default()), messages);
         broker.create_vhost(&"/".into())
     }
 
@@ -114,7 +115,7 @@ mod tests {
             arguments: FieldTable::default(),
             options: Options::default(),
         };
-        Queue::new("q".into(), declaration)
+        Queue::new("q".into(), declaration, None)
     }
 
     fn times(schedule: &Schedule) -> Vec<u64> {

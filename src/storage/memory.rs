@@ -106,11 +106,6 @@ impl HeldStore {
         }
     }
 
-    /// How many messages were handed in so far, once for each queue.
-    pub fn appended(&self) -> u64 {
-        self.0.lock().appended
-    }
-
     /// Ends the commits that wait, all alike, and returns what they were.
     pub fn finish_commits(&self, result: &Result<(), super::StoreError>) -> Vec<Change> {
         let commits = std::mem::take(&mut self.0.lock().commits);

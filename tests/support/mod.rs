@@ -33,7 +33,7 @@ use leveret::auth::Authenticator;
 use leveret::broker::{Broker, Limits};
 use leveret::delivery::Outgoing;
 use leveret::session::{Offer, Services};
-use leveret::storage::memory::{HeldStore, MemoryDefinitions, MemoryMessages};
+use leveret::storage::memory::{HeldStore, MemoryDefinitions, MemoryMessages, Record};
 use leveret::storage::{Change, DefinitionStore, MessageStore, StoreError};
 use leveret::time::Time;
 
@@ -162,9 +162,9 @@ impl World {
         self.shared.settle();
     }
 
-    /// How many persistent messages the store was handed so far.
-    pub fn appended(&self) -> u64 {
-        self.held.as_ref().expect("a held world").appended()
+    /// What the held store was told about messages since the last time this was asked.
+    pub fn take_records(&self) -> Vec<Record> {
+        self.held.as_ref().expect("a held world").take_records()
     }
 
     /// Ends the changes of definitions that the store has, well or badly, and says what they were.
