@@ -187,11 +187,27 @@ fn closed_channels_do_not_count() {
     let (_world, client) = with_two_channels();
     client.close_channel(50);
     client.open_channel(1);
-    client.send(1, tx::Commit {});
-    client
-        .expect_channel_error(1, 406, "PRECONDITION_FAILED - channel is not transactional")
-        .for_method(90, 20);
-    client.close_ok(1);
-    client.open_channel(2);
     client.expect_nothing();
+}
+
+/// Behaviour B2.14: a channel that the server closed makes room with close-ok, not before. Seen on
+/// RabbitMQ 3.10.
+#[test]
+fn closing_channels_count() {
+    for answers in [true, false] {
+        let (_world, client) = with_two_channels();
+        client.send(50, tx::Commit {});
+        client
+            .expect_channel_error(50, 406, "PRECONDITION_FAILED - channel is not transactional")
+            .for_method(90, 20);
+        if answers {
+            client.close_ok(50);
+            client.open_channel(1);
+        } else {
+            client.send(1, channel::Open {});
+            let text = "NOT_ALLOWED - number of channels opened (2) has reached the negotiated \
+                        channel_max (2)";
+            client.expect_connection_error(530, text, 0, 0);
+        }
+    }
 }

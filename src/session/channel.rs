@@ -128,9 +128,9 @@ impl Channels {
         Some(self.all.remove(place))
     }
 
-    /// Channels that count towards channel_max (B2.14).
-    pub fn open(&self) -> usize {
-        self.all.iter().filter(|channel| !channel.closing).count()
+    /// Channels that count towards channel_max (B2.14): those too whose close is not answered yet.
+    pub fn count(&self) -> usize {
+        self.all.len()
     }
 
     pub fn numbers(&self) -> Vec<ChannelNumber> {

@@ -217,7 +217,7 @@ impl Open {
             let text = "expected 'channel.open'";
             return Err(AmqpError::new(ReplyCode::ChannelError, text).at(method.id()));
         };
-        let (open, max) = (self.channels.open(), usize::from(self.ctx.channel_max));
+        let (open, max) = (self.channels.count(), usize::from(self.ctx.channel_max));
         if open >= max {
             // The count is limited, not the number (B2.14).
             let text = format!(
