@@ -171,6 +171,11 @@ impl Peer {
         next.unwrap_or_else(|| panic!("nothing came (closed: {})", self.link.borrow().closed))
     }
 
+    /// How many methods have come that nobody has looked at.
+    pub fn unseen(&self) -> usize {
+        self.link.borrow().inbox.len()
+    }
+
     /// Exactly this comes next.
     #[track_caller]
     pub fn expect<'m>(&self, channel: u16, method: impl Into<Method<'m>>) {
