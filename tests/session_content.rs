@@ -159,6 +159,23 @@ fn message_size_is_limited() {
     assert_eq!(peer.counts(1, "q"), (1, 0));
 }
 
+/// Behaviour B1.8: what is announced too large is refused before any of it is kept, and what comes of
+/// it all the same is dropped.
+#[test]
+fn oversized_message_is_refused_at_its_header() {
+    let limits = Limits { message_size_max: 10_000, ..Limits::default() };
+    let world = World::with(limits, Offer::default());
+    let peer = world.connect();
+    peer.open_channel(1);
+    peer.send_bytes(&method_frame(1, publish("", "q")));
+    peer.send_bytes(&raw_frame(2, 1, &header(60, 0, 10_001, &[0, 0])));
+    let text = "PRECONDITION_FAILED - message size 10001 is larger than configured max size 10000";
+    peer.expect_channel_error(1, 406, text).for_method(60, 40);
+    peer.send_bytes(&raw_frame(3, 1, &[b'x'; 4000]));
+    peer.expect_nothing();
+    peer.reopen(1);
+}
+
 /// Behaviour B1.8: the same on the way that small messages take.
 #[test]
 fn message_size_is_limited_for_small_messages() {

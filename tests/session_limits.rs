@@ -1,5 +1,7 @@
 //! Queues with a length: what they drop and what they refuse (behaviour B8.9).
 
+#![allow(clippy::indexing_slicing)]
+
 mod support;
 
 use leveret::protocol::method::basic::{self, Publish};

@@ -240,14 +240,15 @@ fn requeued_messages_stand_at_their_old_positions() {
 /// B6.13: the end of a channel, of a connection, and recover put back in the same order.
 #[test]
 fn unsettled_messages_go_back_to_their_old_positions() {
-    let ends: [(&str, &dyn Fn(&Peer)); 4] = [
-        ("close", &|peer| peer.close_channel(1)),
-        ("error", &|peer| {
+    type End = (&'static str, fn(&Peer));
+    let ends: [End; 4] = [
+        ("close", |peer| peer.close_channel(1)),
+        ("error", |peer| {
             let missing = queue::Purge { queue: "none", nowait: false };
             peer.refused(1, missing, 404, "NOT_FOUND - no queue 'none' in vhost '/'");
         }),
-        ("recover", &|peer| peer.call(1, Recover { requeue: true }, RecoverOk {})),
-        ("hang up", &Peer::hang_up),
+        ("recover", |peer| peer.call(1, Recover { requeue: true }, RecoverOk {})),
+        ("hang up", Peer::hang_up),
     ];
     for (name, end) in ends {
         let world = World::new();

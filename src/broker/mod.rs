@@ -9,8 +9,8 @@
 //! schedule that [`Broker::tick`] works off. The broker has no clock: whoever runs it asks for
 //! [`Broker::next_deadline`] and calls in time.
 //!
-//! Lock order: vhost map → topology → queue → outbox. The reply registry, the schedule and storage are
-//! leaves. Nothing awaits, and nobody is woken, while one of them is held.
+//! Lock order: vhost map → topology → queue → outbox, and reply registry → outbox. The schedule and
+//! storage are leaves. Nothing awaits, and nobody is woken, while one of them is held.
 
 mod dead_letter;
 mod death;

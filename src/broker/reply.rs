@@ -38,8 +38,11 @@ impl ReplyNames {
         }
     }
 
-    pub(super) fn find(&self, token: &str) -> Option<ReplyTarget> {
-        self.0.read().get(token).cloned()
+    /// Does something with a requester while it cannot go away: a reply that were handed over just
+    /// after its consumer was cancelled might meet another one under the same number. The outbox comes
+    /// behind this lock.
+    pub(super) fn with<T>(&self, token: &str, act: impl FnOnce(&ReplyTarget) -> T) -> Option<T> {
+        self.0.read().get(token).map(act)
     }
 }
 

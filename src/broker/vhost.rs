@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use super::reply::{REPLY_TO, ReplyNames, ReplyTarget, random_token, token_of};
 use super::schedule::Schedule;
 use super::topology::{BindingEnd, ExchangeDeclaration, Removed, Topology, resource_queue};
-use crate::delivery::Outgoing;
+use crate::delivery::{Delivery, Outgoing};
 use crate::message::Queued;
 use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::{AmqpError, FieldTable, ReplyCode};
@@ -339,24 +339,22 @@ impl Vhost {
         if !name.starts_with(REPLY_TO) {
             return None;
         }
-        let alive =
-            token_of(name.as_bytes()).is_some_and(|token| self.replies.find(token).is_some());
+        let alive = token_of(name.as_bytes())
+            .is_some_and(|token| self.replies.with(token, |_| ()).is_some());
         Some(alive)
     }
 
     /// Hands a reply to its requester, if there still is one: replies are not kept (behaviour B9.4).
     pub(super) fn reply(&self, token: &str, queued: Queued, effects: &mut Effects) {
-        let Some(ReplyTarget { outbox, source }) = self.replies.find(token) else {
-            return;
+        let deliver = |ReplyTarget { outbox, source }: &ReplyTarget| {
+            let bytes = queued.message.weight();
+            let mut delivery = vec![Delivery { source: *source, queued }];
+            // A requester that does not read loses replies rather than growing the broker.
+            if outbox.room() > 0 && outbox.deliver(&mut delivery, bytes) {
+                effects.wakes.touch(outbox);
+            }
         };
-        // A requester that does not read loses replies rather than growing the broker.
-        if outbox.room() == 0 {
-            return;
-        }
-        let bytes = queued.message.weight();
-        if outbox.deliver(&mut vec![crate::delivery::Delivery { source, queued }], bytes) {
-            effects.wakes.touch(&outbox);
-        }
+        self.replies.with(token, deliver);
     }
 
     /// Tells a connection through its outbox that what `ticket` of `channel` waits for has happened.

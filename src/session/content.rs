@@ -24,6 +24,7 @@ pub struct Assembly {
     /// The content header's payload; `None` until it is here.
     pub header: Option<Vec<u8>>,
     pub body: BodyParts,
+    body_size: u64,
     remaining: u64,
 }
 
@@ -43,8 +44,14 @@ impl Assembly {
             address: publish.exchange_and_key.to_vec(),
             header: None,
             body: BodyParts::Small(Vec::new()),
+            body_size: 0,
             remaining: 0,
         }
+    }
+
+    /// What the header announced.
+    pub fn body_size(&self) -> u64 {
+        self.body_size
     }
 
     /// Takes the next frame. True when the content is complete.
@@ -64,6 +71,7 @@ impl Assembly {
         let header = ContentHeader::parse(frame.payload)?;
         check_header(&header)?;
         self.header = Some(frame.payload.to_vec());
+        self.body_size = header.body_size;
         self.remaining = header.body_size;
         if header.body_size > INLINE_BODY_MAX as u64 {
             self.body = BodyParts::Large(Vec::new());

@@ -189,7 +189,12 @@ impl Open {
         let Some(assembly) = &mut channel.content else {
             return Ok(());
         };
-        if !assembly.add(frame, chunk)? {
+        let awaits_header = assembly.header.is_none();
+        let complete = assembly.add(frame, chunk)?;
+        if awaits_header {
+            publish::check_size(&self.ctx, assembly.body_size())?;
+        }
+        if !complete {
             return Ok(());
         }
         let Some(Assembly { mandatory, immediate, address, header, body, .. }) =

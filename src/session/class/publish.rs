@@ -47,10 +47,7 @@ pub fn publish(
     if content.immediate {
         return Err(AmqpError::new(ReplyCode::NotImplemented, "immediate=true"));
     }
-    let size_max = ctx.services.broker.limits.message_size_max;
-    if header.body_size > size_max {
-        return Err(too_large(header.body_size, size_max));
-    }
+    check_size(ctx, header.body_size)?;
     let mut way = ctx.publisher.find_way(content.address, None)?;
     let mut changes = Changes::default();
     if needs_a_look(&properties) {
@@ -235,6 +232,13 @@ fn check_expiration(expiration: &[u8]) -> Result<(), AmqpError> {
         return Ok(());
     }
     refuse(format!("{{value_too_large,{number}}}"))
+}
+
+/// Behaviour B1.8. Also asked as soon as a header announces a body, before any of it is kept.
+#[inline]
+pub fn check_size(ctx: &Context, body_size: u64) -> Result<(), AmqpError> {
+    let max = ctx.services.broker.limits.message_size_max;
+    if body_size > max { Err(too_large(body_size, max)) } else { Ok(()) }
 }
 
 #[cold]
