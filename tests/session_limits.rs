@@ -1,11 +1,10 @@
 //! Queues with a length: what they drop and what they refuse (behaviour B8.9).
 
-#![allow(clippy::indexing_slicing)]
-
 mod support;
 
+use leveret::protocol::frame::write_body;
 use leveret::protocol::method::basic::{self, Publish};
-use leveret::protocol::{FieldTable, FieldValue, Headers, Method, OwnedProperties};
+use leveret::protocol::{ChannelNumber, FieldTable, FieldValue, Headers, Method, OwnedProperties};
 
 use support::{Peer, World, header_frame, method_frame, publish, text};
 
@@ -48,8 +47,7 @@ fn confirmed_together(peer: &Peer, bodies: &[&str]) -> String {
         packet.extend(method_frame(1, publish("", "q")));
         packet.extend(header_frame(1, body.len() as u64, &text()));
         if !body.is_empty() {
-            let channel = leveret::protocol::ChannelNumber(1);
-            leveret::protocol::frame::write_body(&mut packet, channel, body.as_bytes());
+            write_body(&mut packet, ChannelNumber(1), body.as_bytes());
         }
     }
     peer.send_bytes(&packet);
@@ -61,12 +59,13 @@ fn confirmed_together(peer: &Peer, bodies: &[&str]) -> String {
             Method::Basic(basic::Method::Nack(nack)) => (nack.delivery_tag, nack.multiple, '-'),
             other => panic!("expected a confirm, got {other:?}"),
         };
-        let last = tag as usize;
-        let first = if multiple { 1 } else { last };
-        for place in answers[first - 1..last].iter_mut().filter(|place| **place == ' ' || !multiple)
-        {
-            assert_eq!(*place, ' ', "answered twice");
-            *place = answer;
+        // B7.3: one that covers several leaves out what was answered before.
+        let first = if multiple { 1 } else { tag };
+        for (number, place) in (1..).zip(&mut answers) {
+            assert!(number != tag || *place == ' ', "{tag} is answered twice");
+            if (first..=tag).contains(&number) && *place == ' ' {
+                *place = answer;
+            }
         }
     }
     peer.expect_nothing();

@@ -99,7 +99,7 @@ fn requeued_message_stands_at_its_old_place_in_its_priority() {
     let got: Vec<_> = (0..4).map(|_| peer.get(1, "q").unwrap()).collect();
     assert_eq!(got.iter().map(|one| one.text()).collect::<Vec<_>>(), ["2a", "2b", "1a", "1b"]);
     publish(&peer, &["2c", "3a"]);
-    for index in [3, 1, 0] {
+    for index in [0, 3, 1] {
         peer.nack(1, got[index].delivery_tag, true);
     }
     assert_eq!(peer.drain(1, "q"), ["3a", "2a", "2b", "2c", "1b", "1c"]);

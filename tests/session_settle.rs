@@ -224,9 +224,10 @@ fn settling_what_came_from_a_deleted_queue_is_fine() {
 fn requeued_messages_stand_at_their_old_positions() {
     let peer = holding(5);
     peer.publish_texts(1, "q", &["6"]);
-    peer.nack(1, 4, true);
-    peer.nack(1, 2, true);
-    assert_eq!(waiting(&peer), ["2r", "4r", "6"]);
+    for delivery_tag in [2, 4, 1] {
+        peer.nack(1, delivery_tag, true);
+    }
+    assert_eq!(waiting(&peer), ["1r", "2r", "4r", "6"]);
 
     let peer = holding(5);
     peer.publish_texts(1, "q", &["6"]);
@@ -240,17 +241,17 @@ fn requeued_messages_stand_at_their_old_positions() {
 /// B6.13: the end of a channel, of a connection, and recover put back in the same order.
 #[test]
 fn unsettled_messages_go_back_to_their_old_positions() {
-    type End = (&'static str, fn(&Peer));
-    let ends: [End; 4] = [
-        ("close", |peer| peer.close_channel(1)),
-        ("error", |peer| {
-            let missing = queue::Purge { queue: "none", nowait: false };
-            peer.refused(1, missing, 404, "NOT_FOUND - no queue 'none' in vhost '/'");
-        }),
-        ("recover", |peer| peer.call(1, Recover { requeue: true }, RecoverOk {})),
-        ("hang up", Peer::hang_up),
+    let by_error = |peer: &Peer| {
+        let missing = queue::Purge { queue: "none", nowait: false };
+        peer.refused(1, missing, 404, "NOT_FOUND - no queue 'none' in vhost '/'");
+    };
+    let ends: [fn(&Peer); 4] = [
+        |peer| peer.close_channel(1),
+        by_error,
+        |peer| peer.call(1, Recover { requeue: true }, RecoverOk {}),
+        Peer::hang_up,
     ];
-    for (name, end) in ends {
+    for (index, end) in ends.into_iter().enumerate() {
         let world = World::new();
         let (peer, other) = (world.open(), world.open());
         peer.declare(1, "q");
@@ -266,7 +267,7 @@ fn unsettled_messages_go_back_to_their_old_positions() {
         peer.get(1, "q").unwrap();
         peer.ack(1, 2);
         end(&peer);
-        assert_eq!(waiting(&other), ["1r", "3r", "4r", "5"], "{name}");
+        assert_eq!(waiting(&other), ["1r", "3r", "4r", "5"], "end {index}");
     }
 }
 
