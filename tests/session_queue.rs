@@ -1,5 +1,5 @@
 //! Queues after they were declared: purged, deleted, and gone by themselves (behaviour B5.3 and B5.9
-//! to B5.11).
+//! to B5.12).
 
 mod support;
 
@@ -151,6 +151,25 @@ fn consumers_of_a_deleted_queue_are_told_and_may_settle() {
     peer.consume(1, "other", "c");
     peer.publish_texts(1, "other", &["4"]);
     assert_eq!(peer.expect_delivery(1).delivery_tag, 4);
+}
+
+/// B5.12: a publish whose queue is gone before it was safe there is confirmed like any other.
+#[test]
+fn publish_to_a_queue_that_is_deleted_meanwhile_is_confirmed() {
+    let world = World::held();
+    let (peer, other) = (world.open(), world.open());
+    peer.send(1, Declare { queue: "q", durable: true, ..Declare::default() });
+    world.finish_commits(&Ok(()));
+    peer.recv();
+    peer.confirm_select(1);
+    peer.publish(1, "", "q", &support::persistent(), b"");
+    peer.expect_nothing();
+    other.send(1, delete("q"));
+    world.finish_commits(&Ok(()));
+    other.expect(1, DeleteOk { message_count: 1 });
+    world.sync();
+    peer.expect_confirm(1, 1, false);
+    peer.expect_nothing();
 }
 
 /// B5.3: nobody else does anything with it by name, but messages come from everywhere.
