@@ -36,7 +36,7 @@ pub use self::vhost::{DeclaredQueue, Flags, Vhost};
 use self::schedule::Schedule;
 use crate::names::VhostName;
 use crate::queue::{ConnectionId, Effects};
-use crate::storage::{DefinitionStore, MessageStore};
+use crate::storage::{Change, DefinitionStore, MessageStore};
 use crate::time::Time;
 
 /// Queues that one tick looks at.
@@ -96,11 +96,18 @@ impl Broker {
 
     /// Creates a vhost with its predeclared exchanges (behaviour B4.1); an existing one stays.
     pub fn create_vhost(&self, name: &VhostName) -> Arc<Vhost> {
+        // Under the lock, so that the store has the vhost before anything in it.
+        self.vhost_or_else(name, |vhost| vhost.commit_quietly(Change::PutVhost))
+    }
+
+    fn vhost_or_else(&self, name: &VhostName, created: impl FnOnce(&Vhost)) -> Arc<Vhost> {
         let mut vhosts = self.vhosts.write();
         let create = || {
             let (definitions, messages) =
                 (Arc::clone(&self.definitions), Arc::clone(&self.messages));
-            Vhost::new(name.clone(), definitions, messages, Arc::clone(&self.schedule))
+            let vhost = Vhost::new(name.clone(), definitions, messages, Arc::clone(&self.schedule));
+            created(&vhost);
+            vhost
         };
         Arc::clone(vhosts.entry(name.clone()).or_insert_with(create))
     }
@@ -131,6 +138,10 @@ impl Broker {
             vhost.act(now, &mut effects);
         }
         effects.wakes.ring();
+    }
+
+    pub fn definition_store(&self) -> &Arc<dyn DefinitionStore> {
+        &self.definitions
     }
 
     pub fn message_store(&self) -> &Arc<dyn MessageStore> {

@@ -33,6 +33,13 @@ pub enum BindingEnd {
     Exchange(ExchangeName),
 }
 
+/// What a bind made or found.
+pub(super) struct Bound {
+    pub(super) is_new: bool,
+    /// What is stored of it; `None` unless both ends are durable.
+    pub(super) record: Option<BindingRecord>,
+}
+
 /// Changes of durable definitions that a removal brought about, in order.
 pub(super) type Removed = Vec<Change>;
 
@@ -208,23 +215,37 @@ impl Topology {
         }
         self.queues.remove(name);
         self.remove_incoming(&Destination::Queue(Arc::clone(queue)), &mut removed);
-        if queue.declaration.durable && queue.declaration.owner.is_none() {
+        if queue.log.is_some() {
             removed.push(Change::DeleteQueue { name: queue.name.clone() });
         }
         removed
     }
 
     fn remove_exchange(&mut self, name: &str, removed: &mut Removed) {
-        let Some((name, exchange)) = self.exchanges.remove_entry(name) else {
+        let Some((name, exchange)) = self.exchanges.get_key_value(name) else {
+            return;
+        };
+        let name = name.clone();
+        // As long as both ends are there it can be told which bindings are stored.
+        let stored = exchange.bindings.iter().filter_map(|binding| self.record(&name, binding));
+        removed.extend(stored.map(Change::DeleteBinding));
+        let incoming = self.incoming.get(&Destination::Exchange(name.clone()));
+        let stored = incoming
+            .into_iter()
+            .flatten()
+            .filter(|(source, _)| *source != name)
+            .filter_map(|(source, binding)| self.record(source, binding));
+        removed.extend(stored.map(Change::DeleteBinding));
+        let Some(exchange) = self.exchanges.remove(&name) else {
             return;
         };
         for binding in &exchange.bindings {
             self.forget_incoming(&name, binding);
         }
-        self.remove_incoming(&Destination::Exchange(name.clone()), removed);
         if exchange.declaration.durable {
-            removed.push(Change::DeleteExchange { name });
+            removed.push(Change::DeleteExchange { name: name.clone() });
         }
+        self.remove_incoming(&Destination::Exchange(name), removed);
     }
 
     /// Removes all bindings that lead to a destination, and the auto-delete exchanges that thereby
@@ -265,27 +286,30 @@ impl Topology {
         }
     }
 
-    /// Behaviour B4.8. Returns what to store when both ends are durable and the binding is new.
+    /// Behaviour B4.8.
     pub(super) fn bind(
         &mut self,
         source: &str,
         end: &BindingEnd,
         routing_key: RoutingKey,
         arguments: FieldTable,
-    ) -> Result<Option<BindingRecord>, AmqpError> {
+    ) -> Result<Bound, AmqpError> {
         self.exchange(source)?;
         let destination = self.destination(end)?;
         let binding = Binding { routing_key, arguments, destination };
         let source = ExchangeName::from(source);
-        let Some(exchange) = self.exchanges.get_mut(&source) else { return Ok(None) };
+        let record = self.record(&source, &binding);
+        let Some(exchange) = self.exchanges.get_mut(&source) else {
+            return Ok(Bound { is_new: false, record });
+        };
         exchange.router.validate(&binding.routing_key, &binding.arguments)?;
-        if !exchange.bindings.insert(binding.clone()) {
-            return Ok(None);
+        let is_new = exchange.bindings.insert(binding.clone());
+        if is_new {
+            exchange.router.bind(&binding);
+            let incoming = self.incoming.entry(binding.destination.clone()).or_default();
+            incoming.insert((source, binding));
         }
-        exchange.router.bind(&binding);
-        let incoming = self.incoming.entry(binding.destination.clone()).or_default();
-        incoming.insert((source.clone(), binding.clone()));
-        Ok(self.record(&source, &binding))
+        Ok(Bound { is_new, record })
     }
 
     /// Behaviour B4.8: anybody may unbind what is not bound; what is bound to an exclusive queue, its
@@ -340,10 +364,7 @@ impl Topology {
     ) -> Option<BindingRecord> {
         let durable = |name: &str| self.exchange(name).is_ok_and(|exchange| exchange.durable);
         let (end_durable, to_queue, destination) = match &binding.destination {
-            Destination::Queue(queue) => {
-                let stored = queue.declaration.durable && queue.declaration.owner.is_none();
-                (stored, true, queue.name.to_string())
-            }
+            Destination::Queue(queue) => (queue.log.is_some(), true, queue.name.to_string()),
             Destination::Exchange(name) => (durable(name.as_str()), false, name.to_string()),
         };
         (durable(source.as_str()) && end_durable).then(|| BindingRecord {

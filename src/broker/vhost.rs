@@ -1,7 +1,9 @@
 //! A virtual host: its topology behind one lock, and what may be done to it.
 //!
 //! Every operation here checks, changes the topology under the write lock, and hands the change of a
-//! durable thing to the definition store; the answer says whether the client may be told now.
+//! durable thing to the definition store under the same lock, so that the store has the changes in the
+//! order in which they happened. The answer says whether the client may be told now. Who finds done
+//! what it asks for may not be told before those who did it: it waits for what is pending.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +20,9 @@ use crate::protocol::{AmqpError, FieldTable, ReplyCode};
 use crate::queue::{
     ConnectionId, Declaration, Effects, NotDeleted, Queue, QueueLog, check_equivalent_arguments,
 };
-use crate::storage::{BindingRecord, Change, Commit, DefinitionStore, MessageStore, StoreError};
+use crate::storage::{
+    Change, Commit, DefinitionStore, ExchangeRecord, MessageStore, QueueId, QueueRecord, StoreError,
+};
 use crate::time::Time;
 
 /// What a declare found or made.
@@ -67,7 +71,7 @@ impl Vhost {
     }
 
     /// Runs a change of the topology under its lock.
-    fn change<T>(&self, change: impl FnOnce(&mut Topology) -> T) -> T {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Topology) -> T) -> T {
         let mut topology = self.topology.write();
         let result = change(&mut topology);
         self.generation.fetch_add(1, Ordering::Release);
@@ -82,8 +86,21 @@ impl Vhost {
         self.definitions.commit(&self.name, change, notify())
     }
 
+    /// Nothing changed. What was found may still be on its way to the disk, or from there.
+    pub fn pending(&self, notify: Notify<'_>) -> Commit {
+        let requested = self.definitions.requested();
+        if requested <= self.definitions.committed() {
+            return Commit::Now;
+        }
+        self.definitions.when_committed(requested, notify())
+    }
+
+    fn found(&self, durable: bool, notify: Notify<'_>) -> Commit {
+        if durable { self.pending(notify) } else { Commit::Now }
+    }
+
     /// A change that nobody waits for.
-    fn commit_quietly(&self, change: Change) {
+    pub(super) fn commit_quietly(&self, change: Change) {
         let vhost = self.name.clone();
         let done = move |result: Result<(), StoreError>| {
             if let Err(error) = result {
@@ -100,26 +117,28 @@ impl Vhost {
         declaration: ExchangeDeclaration,
         notify: Notify<'_>,
     ) -> Result<Commit, AmqpError> {
-        if self.read(|topology| topology.check_exchange(name, &declaration))? {
-            return Ok(Commit::Now);
-        }
         let durable = declaration.durable;
-        let record = Change::PutExchange {
-            name: name.clone(),
-            kind: declaration.kind.as_str(),
-            auto_delete: declaration.auto_delete,
-            internal: declaration.internal,
-            arguments: declaration.arguments.clone(),
-        };
-        // Somebody may have been faster: then it is a check again.
-        let created = self.change(|topology| {
-            let exists = topology.check_exchange(name, &declaration)?;
-            if !exists {
-                topology.add_exchange(name.clone(), declaration);
+        if self.read(|topology| topology.check_exchange(name, &declaration))? {
+            return Ok(self.found(durable, notify));
+        }
+        self.change(|topology| {
+            // Somebody may have been faster: then it is a check again.
+            if topology.check_exchange(name, &declaration)? {
+                return Ok(self.found(durable, notify));
             }
-            Ok::<bool, AmqpError>(!exists)
-        })?;
-        Ok(if created && durable { self.commit(record, notify) } else { Commit::Now })
+            let record = durable.then(|| ExchangeRecord {
+                name: name.clone(),
+                kind: declaration.kind.as_str().to_owned(),
+                auto_delete: declaration.auto_delete,
+                internal: declaration.internal,
+                arguments: declaration.arguments.clone(),
+            });
+            topology.add_exchange(name.clone(), declaration);
+            Ok(match record {
+                Some(record) => self.commit(Change::PutExchange(record), notify),
+                None => Commit::Now,
+            })
+        })
     }
 
     /// `exchange.declare`, passive: CH 404 unless it exists.
@@ -135,10 +154,12 @@ impl Vhost {
         notify: Notify<'_>,
     ) -> Result<Commit, AmqpError> {
         if self.read(|topology| topology.exchange(name).is_err()) {
-            return Ok(Commit::Now);
+            return Ok(self.pending(notify));
         }
-        let removed = self.change(|topology| topology.delete_exchange(name, if_unused))?;
-        Ok(self.commit_removed(removed, notify))
+        self.change(|topology| {
+            let removed = topology.delete_exchange(name, if_unused)?;
+            Ok(self.commit_removed(removed, notify))
+        })
     }
 
     /// `queue.bind` and `exchange.bind` (behaviour B4.8).
@@ -150,11 +171,12 @@ impl Vhost {
         arguments: FieldTable,
         notify: Notify<'_>,
     ) -> Result<Commit, AmqpError> {
-        let stored =
-            self.change(|topology| topology.bind(source, destination, routing_key, arguments))?;
-        Ok(match stored {
-            Some(record) => self.commit(Change::PutBinding(record), notify),
-            None => Commit::Now,
+        self.change(|topology| {
+            let bound = topology.bind(source, destination, routing_key, arguments)?;
+            Ok(match bound.record {
+                Some(record) if bound.is_new => self.commit(Change::PutBinding(record), notify),
+                record => self.found(record.is_some(), notify),
+            })
         })
     }
 
@@ -167,9 +189,10 @@ impl Vhost {
         arguments: &FieldTable,
         notify: Notify<'_>,
     ) -> Result<Commit, AmqpError> {
-        let removed =
-            self.change(|topology| topology.unbind(source, destination, routing_key, arguments))?;
-        Ok(self.commit_removed(removed, notify))
+        self.change(|topology| {
+            let removed = topology.unbind(source, destination, routing_key, arguments)?;
+            Ok(self.commit_removed(removed, notify))
+        })
     }
 
     /// `queue.declare`, not passive, with a name (behaviour B5.1): creates it, or checks that it is
@@ -186,43 +209,46 @@ impl Vhost {
             && !queue.is_deleted()
         {
             self.check_equivalent(&queue, connection, flags)?;
-            return Ok(DeclaredQueue { queue, commit: Commit::Now });
+            let commit = self.found(queue.log.is_some(), notify);
+            return Ok(DeclaredQueue { queue, commit });
         }
-        let declaration = declaration()?;
-        // What ends with its connection need not survive anything.
-        let log = (declaration.durable && declaration.owner.is_none()).then(|| QueueLog {
-            id: self.definitions.next_queue_id(),
-            store: Arc::clone(&self.messages),
-        });
-        let queue = Queue::new(name.clone(), declaration, log);
-        let other = self.change(|topology| {
+        let queue = self.new_queue(name, declaration()?);
+        self.change(|topology| {
             if let Ok(other) = topology.queue(name.as_str()) {
                 if !other.is_deleted() {
-                    return Some(other);
+                    self.check_equivalent(&other, connection, flags)?;
+                    let commit = self.found(other.log.is_some(), notify);
+                    return Ok(DeclaredQueue { queue: other, commit });
                 }
                 // Marked deleted by its last consumer, and not yet taken out.
-                topology.remove_queue(&other);
+                self.commit_all_quietly(topology.remove_queue(&other));
             }
             topology.add_queue(Arc::clone(&queue));
-            None
-        });
-        if let Some(queue) = other {
-            self.check_equivalent(&queue, connection, flags)?;
-            return Ok(DeclaredQueue { queue, commit: Commit::Now });
-        }
-        let commit = match &queue.log {
-            None => Commit::Now,
-            Some(log) => {
-                let record = Change::PutQueue {
-                    id: log.id,
-                    name: name.clone(),
-                    auto_delete: queue.declaration.auto_delete,
-                    arguments: queue.declaration.arguments.clone(),
-                };
-                self.commit(record, notify)
-            }
-        };
-        Ok(DeclaredQueue { queue, commit })
+            let commit = match &queue.log {
+                Some(log) => {
+                    let record = QueueRecord {
+                        name: name.clone(),
+                        id: log.id,
+                        auto_delete: queue.declaration.auto_delete,
+                        arguments: queue.declaration.arguments.clone(),
+                    };
+                    self.commit(Change::PutQueue(record), notify)
+                }
+                None => Commit::Now,
+            };
+            Ok(DeclaredQueue { queue, commit })
+        })
+    }
+
+    /// What ends with its connection need not survive anything.
+    fn new_queue(&self, name: &QueueName, declaration: Declaration) -> Arc<Queue> {
+        let survives = declaration.durable && declaration.owner.is_none();
+        let log = survives.then(|| self.log(self.definitions.next_queue_id()));
+        Queue::new(name.clone(), declaration, log)
+    }
+
+    pub(super) fn log(&self, id: QueueId) -> QueueLog {
+        QueueLog { id, store: Arc::clone(&self.messages) }
     }
 
     fn check_equivalent(
@@ -289,20 +315,23 @@ impl Vhost {
             };
             AmqpError::new(ReplyCode::PreconditionFailed, format!("{resource} {why}"))
         })?;
-        let removed = self.take_out(queue);
-        Ok((dropped, self.commit_removed(removed, notify)))
-    }
-
-    fn take_out(&self, queue: &Arc<Queue>) -> Removed {
         self.schedule.remove(queue);
-        self.change(|topology| topology.remove_queue(queue))
+        let commit = self.change(|topology| {
+            let removed = topology.remove_queue(queue);
+            self.commit_removed(removed, notify)
+        });
+        Ok((dropped, commit))
     }
 
     /// Ends a queue whose time has come by itself: auto-delete, disuse, or its owner is gone.
     pub fn end_queue(&self, queue: &Arc<Queue>, now: Time, effects: &mut Effects) {
         // Without conditions a delete is never refused, and a second one does nothing.
         let _ = queue.delete(false, false, now, effects);
-        let removed = self.take_out(queue);
+        self.schedule.remove(queue);
+        self.change(|topology| self.commit_all_quietly(topology.remove_queue(queue)));
+    }
+
+    fn commit_all_quietly(&self, removed: Removed) {
         removed.into_iter().for_each(|change| self.commit_quietly(change));
     }
 
@@ -312,7 +341,7 @@ impl Vhost {
         let Some(last) = removed.pop() else {
             return Commit::Now;
         };
-        removed.into_iter().for_each(|change| self.commit_quietly(change));
+        self.commit_all_quietly(removed);
         self.commit(last, notify)
     }
 
@@ -389,10 +418,4 @@ pub(super) fn locked(resource: &str) -> AmqpError {
          declaration."
     );
     AmqpError::new(ReplyCode::ResourceLocked, text)
-}
-
-impl From<BindingRecord> for Change {
-    fn from(record: BindingRecord) -> Self {
-        Self::DeleteBinding(record)
-    }
 }

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use super::{
     Change, Commit, DefinitionStore, Done, Group, LogPosition, MessageStore, QueueId, Run,
+    StoreError,
 };
 use crate::message::{Message, Position, Positions};
 use crate::names::VhostName;
@@ -21,6 +22,22 @@ impl DefinitionStore for MemoryDefinitions {
 
     fn next_queue_id(&self) -> QueueId {
         QueueId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn requested(&self) -> u64 {
+        0
+    }
+
+    fn committed(&self) -> u64 {
+        0
+    }
+
+    fn when_committed(&self, _count: u64, _done: Done) -> Commit {
+        Commit::Now
+    }
+
+    fn wait_committed(&self, _count: u64) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 
@@ -72,7 +89,10 @@ struct Held {
     stored: u64,
     records: Vec<Record>,
     waiting: Vec<(LogPosition, Box<dyn FnOnce() + Send>)>,
-    commits: Vec<(Change, Done)>,
+    /// A waiter without a change waits for those before it.
+    commits: Vec<(Option<Change>, Done)>,
+    requested: u64,
+    committed: u64,
 }
 
 /// What a [`HeldStore`] was told about messages.
@@ -107,13 +127,17 @@ impl HeldStore {
     }
 
     /// Ends the commits that wait, all alike, and returns what they were.
-    pub fn finish_commits(&self, result: &Result<(), super::StoreError>) -> Vec<Change> {
+    pub fn finish_commits(&self, result: &Result<(), StoreError>) -> Vec<Change> {
         let commits = std::mem::take(&mut self.0.lock().commits);
-        let finish = |(change, done): (Change, Done)| {
+        let finish = |(change, done): (Option<Change>, Done)| {
             done(result.clone());
             change
         };
-        commits.into_iter().map(finish).collect()
+        let changes: Vec<Change> = commits.into_iter().filter_map(finish).collect();
+        if result.is_ok() {
+            self.0.lock().committed += changes.len() as u64;
+        }
+        changes
     }
 }
 
@@ -127,7 +151,9 @@ impl Held {
 
 impl DefinitionStore for HeldStore {
     fn commit(&self, _vhost: &VhostName, change: Change, done: Done) -> Commit {
-        self.0.lock().commits.push((change, done));
+        let mut held = self.0.lock();
+        held.requested += 1;
+        held.commits.push((Some(change), done));
         Commit::Later
     }
 
@@ -135,6 +161,29 @@ impl DefinitionStore for HeldStore {
         let mut held = self.0.lock();
         held.queues += 1;
         QueueId(held.queues)
+    }
+
+    fn requested(&self) -> u64 {
+        self.0.lock().requested
+    }
+
+    fn committed(&self) -> u64 {
+        self.0.lock().committed
+    }
+
+    fn when_committed(&self, count: u64, done: Done) -> Commit {
+        let mut held = self.0.lock();
+        if count <= held.committed {
+            return Commit::Now;
+        }
+        held.commits.push((None, done));
+        Commit::Later
+    }
+
+    /// Nobody else would end the wait: fails at once where it would have to.
+    fn wait_committed(&self, count: u64) -> Result<(), StoreError> {
+        let done = count <= self.committed();
+        done.then_some(()).ok_or_else(|| StoreError("the store is held".to_owned()))
     }
 }
 

@@ -24,25 +24,23 @@ pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 #[error("{0}")]
 pub struct StoreError(pub String);
 
-/// A change of the definitions of one vhost.
-#[derive(Debug, Clone)]
+/// A durable queue's own number. It is never given to another queue, so what the journal knows of a
+/// queue that was deleted cannot end up in one that was declared later under the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueueId(pub u64);
+
+/// A change of the definitions of one vhost. To put what is there already replaces it.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    PutExchange {
-        name: ExchangeName,
-        kind: &'static str,
-        auto_delete: bool,
-        internal: bool,
-        arguments: FieldTable,
-    },
+    PutVhost,
+    /// Takes everything in the vhost along.
+    DeleteVhost,
+    PutExchange(ExchangeRecord),
+    /// Bindings from and to it are changes of their own, here as for queues.
     DeleteExchange {
         name: ExchangeName,
     },
-    PutQueue {
-        id: QueueId,
-        name: QueueName,
-        auto_delete: bool,
-        arguments: FieldTable,
-    },
+    PutQueue(QueueRecord),
     DeleteQueue {
         name: QueueName,
     },
@@ -50,6 +48,26 @@ pub enum Change {
     DeleteBinding(BindingRecord),
 }
 
+/// A durable exchange.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExchangeRecord {
+    pub name: ExchangeName,
+    pub kind: String,
+    pub auto_delete: bool,
+    pub internal: bool,
+    pub arguments: FieldTable,
+}
+
+/// A durable queue that is not exclusive.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueRecord {
+    pub name: QueueName,
+    pub id: QueueId,
+    pub auto_delete: bool,
+    pub arguments: FieldTable,
+}
+
+/// A binding between durable ends.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BindingRecord {
     pub source: ExchangeName,
@@ -57,6 +75,21 @@ pub struct BindingRecord {
     pub destination: String,
     pub routing_key: RoutingKey,
     pub arguments: FieldTable,
+}
+
+/// What a store kept over a restart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Definition {
+    pub vhost: VhostName,
+    pub record: Record,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    Vhost,
+    Exchange(ExchangeRecord),
+    Queue(QueueRecord),
+    Binding(BindingRecord),
 }
 
 /// When a change is durable.
@@ -68,18 +101,33 @@ pub enum Commit {
     Later,
 }
 
+/// Changes are counted, so that others can wait for the definitions they rely on: whoever has seen a
+/// queue in the topology knows that its change is among the first [`requested`](Self::requested), and
+/// what it does for that queue counts once [`committed`](Self::committed) has reached that number. A
+/// confirmed message must never lie in a queue whose definition is lost.
 pub trait DefinitionStore: Send + Sync {
-    /// Makes `change` durable. Changes of one vhost become durable in the order of the calls.
+    /// Makes `change` durable. Changes become durable in the order of the calls.
+    ///
+    /// The broker calls this with the topology locked, since otherwise a delete could overtake the
+    /// declare before it; so it must not block.
     fn commit(&self, vhost: &VhostName, change: Change, done: Done) -> Commit;
 
     /// An id that no queue has had, not even before the last restart.
     fn next_queue_id(&self) -> QueueId;
-}
 
-/// Which queue a record is about. Given to a durable queue when it is created and never used again, so
-/// that a queue declared anew under an old name has nothing to do with what the old one left behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct QueueId(pub u64);
+    /// Changes handed in so far.
+    fn requested(&self) -> u64;
+
+    /// How many of these are durable; the `done`s of all of them have been called. Never goes back.
+    fn committed(&self) -> u64;
+
+    /// Calls `done` once the first `count` changes are durable or failed to be, unless they already
+    /// are.
+    fn when_committed(&self, count: u64, done: Done) -> Commit;
+
+    /// Blocks until the first `count` changes are durable. For threads that may wait.
+    fn wait_committed(&self, count: u64) -> Result<(), StoreError>;
+}
 
 /// How far the store's log has got. Everything handed in before a position is behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -76,7 +76,11 @@ impl World {
     pub fn held() -> Self {
         let store = Arc::new(HeldStore::default());
         let (definitions, messages) = (Arc::clone(&store), Arc::clone(&store));
-        Self::build(Limits::default(), Offer::default(), definitions, messages, Some(store))
+        let world =
+            Self::build(Limits::default(), Offer::default(), definitions, messages, Some(store));
+        // The vhost itself.
+        world.finish_commits(&Ok(()));
+        world
     }
 
     fn build(
