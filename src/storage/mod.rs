@@ -5,11 +5,13 @@
 //! is built for that: a declare is answered after its commit, a publish is confirmed once the store's
 //! durable position has passed it.
 //!
-//! [`memory`] keeps nothing and is always done at once.
+//! [`memory`] keeps nothing and is always done at once; [`RedbDefinitions`] keeps definitions in a file.
 
+mod definitions;
 mod directory;
 pub mod memory;
 
+pub use self::definitions::RedbDefinitions;
 pub use self::directory::{DataDirectory, DirectoryError};
 
 use crate::message::{Message, Position, Positions};

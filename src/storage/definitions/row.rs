@@ -1,0 +1,194 @@
+//! How definitions lie in the file: one row each, in the order in which they are brought back.
+//!
+//! | kind | name | value |
+//! | --- | --- | --- |
+//! | 0 vhost | | |
+//! | 1 exchange | name | type, flags, arguments |
+//! | 2 queue | name | id, flags, arguments |
+//! | 3 binding | source, to queue?, destination, routing key, digest | arguments |
+//!
+//! A row's key is vhost, kind and name. Strings, numbers and tables are written as AMQP writes them,
+//! which loses nothing of any type. The arguments of a binding are part of what it is (behaviour
+//! B4.8); a digest of them keeps its key short. Any change of this is a new [`FORMAT`].
+
+use redb::TableDefinition;
+use sha2::{Digest, Sha256};
+
+use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
+use crate::protocol::FieldTable;
+use crate::protocol::wire::{Fault, Taken, put, take};
+use crate::storage::{
+    BindingRecord, Change, Definition, ExchangeRecord, QueueId, QueueRecord, Record,
+};
+
+/// The version of everything in this file.
+pub(super) const FORMAT: u64 = 1;
+
+/// Vhost, kind, name.
+pub(super) type Key = (&'static str, u8, &'static [u8]);
+
+pub(super) const DEFINITIONS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("definitions");
+
+/// Numbers about the file itself: [`FORMAT_ROW`] and [`QUEUE_IDS_ROW`].
+pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+pub(super) const FORMAT_ROW: &str = "format";
+/// No queue has had this number or one above it.
+pub(super) const QUEUE_IDS_ROW: &str = "queue_ids";
+
+const VHOST: u8 = 0;
+const EXCHANGE: u8 = 1;
+const QUEUE: u8 = 2;
+const BINDING: u8 = 3;
+
+const AUTO_DELETE: u8 = 1;
+const INTERNAL: u8 = 2;
+
+/// What a change does to the rows of its vhost.
+pub(super) enum Write {
+    Put { kind: u8, name: Vec<u8>, value: Vec<u8> },
+    Delete { kind: u8, name: Vec<u8> },
+    DeleteVhost,
+}
+
+impl Write {
+    pub(super) fn of(change: &Change) -> Self {
+        match change {
+            Change::PutVhost => Self::Put { kind: VHOST, name: Vec::new(), value: Vec::new() },
+            Change::DeleteVhost => Self::DeleteVhost,
+            Change::PutExchange(exchange) => {
+                let name = exchange.name.as_bytes().to_vec();
+                Self::Put { kind: EXCHANGE, name, value: exchange_value(exchange) }
+            }
+            Change::DeleteExchange { name } => {
+                Self::Delete { kind: EXCHANGE, name: name.as_bytes().to_vec() }
+            }
+            Change::PutQueue(queue) => {
+                let name = queue.name.as_bytes().to_vec();
+                Self::Put { kind: QUEUE, name, value: queue_value(queue) }
+            }
+            Change::DeleteQueue { name } => {
+                Self::Delete { kind: QUEUE, name: name.as_bytes().to_vec() }
+            }
+            Change::PutBinding(binding) => {
+                let mut value = Vec::new();
+                put::table(&mut value, &binding.arguments);
+                Self::Put { kind: BINDING, name: binding_name(binding), value }
+            }
+            Change::DeleteBinding(binding) => {
+                Self::Delete { kind: BINDING, name: binding_name(binding) }
+            }
+        }
+    }
+}
+
+fn exchange_value(exchange: &ExchangeRecord) -> Vec<u8> {
+    let mut value = Vec::new();
+    put::shortstr(&mut value, &exchange.kind);
+    put::octet(&mut value, flags(exchange.auto_delete, exchange.internal));
+    put::table(&mut value, &exchange.arguments);
+    value
+}
+
+fn queue_value(queue: &QueueRecord) -> Vec<u8> {
+    let mut value = Vec::new();
+    put::longlong(&mut value, queue.id.0);
+    put::octet(&mut value, flags(queue.auto_delete, false));
+    put::table(&mut value, &queue.arguments);
+    value
+}
+
+fn flags(auto_delete: bool, internal: bool) -> u8 {
+    (if auto_delete { AUTO_DELETE } else { 0 }) | (if internal { INTERNAL } else { 0 })
+}
+
+/// Same name, same binding: the order of the arguments does not matter, their types do.
+fn binding_name(binding: &BindingRecord) -> Vec<u8> {
+    let mut name = Vec::new();
+    put::shortstr(&mut name, binding.source.as_str());
+    put::octet(&mut name, u8::from(binding.to_queue));
+    put::shortstr(&mut name, &binding.destination);
+    put::shortstr(&mut name, binding.routing_key.as_str());
+    if !binding.arguments.is_empty() {
+        let mut arguments: Vec<_> = binding.arguments.iter().collect();
+        // Stable, so that of two values under one name the first stays the one that counts.
+        arguments.sort_by_key(|(name, _)| *name);
+        let mut encoded = Vec::new();
+        for (name, value) in arguments {
+            put::shortstr(&mut encoded, name);
+            value.encode(&mut encoded);
+        }
+        name.extend_from_slice(&Sha256::digest(&encoded));
+    }
+    name
+}
+
+/// Reads a row.
+pub(super) fn decode(
+    vhost: &str,
+    kind: u8,
+    name: &[u8],
+    value: &[u8],
+) -> Result<Definition, Fault> {
+    let record = match kind {
+        VHOST => Record::Vhost,
+        EXCHANGE => Record::Exchange(whole(value, |value| exchange(name, value))?),
+        QUEUE => Record::Queue(whole(value, |value| queue(name, value))?),
+        BINDING => {
+            let arguments = whole(value, take::table)?;
+            Record::Binding(binding(name, arguments).map_err(Fault::of)?)
+        }
+        _ => return Err(Fault::Trailing),
+    };
+    Ok(Definition { vhost: VhostName::from(vhost), record })
+}
+
+/// Reads all of `value`.
+fn whole<'a, T>(value: &'a [u8], read: impl FnOnce(&'a [u8]) -> Taken<'a, T>) -> Result<T, Fault> {
+    let (rest, read) = read(value).map_err(Fault::of)?;
+    if rest.is_empty() { Ok(read) } else { Err(Fault::Trailing) }
+}
+
+fn exchange<'a>(name: &[u8], value: &'a [u8]) -> Taken<'a, ExchangeRecord> {
+    let (value, kind) = take::shortstr(value)?;
+    let (value, flags) = take::octet(value)?;
+    let (rest, arguments) = take::table(value)?;
+    let record = ExchangeRecord {
+        name: ExchangeName::from(text(name)?),
+        kind: kind.to_owned(),
+        auto_delete: flags & AUTO_DELETE != 0,
+        internal: flags & INTERNAL != 0,
+        arguments,
+    };
+    Ok((rest, record))
+}
+
+fn queue<'a>(name: &[u8], value: &'a [u8]) -> Taken<'a, QueueRecord> {
+    let (value, id) = take::longlong(value)?;
+    let (value, flags) = take::octet(value)?;
+    let (rest, arguments) = take::table(value)?;
+    let record = QueueRecord {
+        name: QueueName::from(text(name)?),
+        id: QueueId(id),
+        auto_delete: flags & AUTO_DELETE != 0,
+        arguments,
+    };
+    Ok((rest, record))
+}
+
+fn binding(name: &[u8], arguments: FieldTable) -> Result<BindingRecord, nom::Err<Fault>> {
+    let (name, source) = take::shortstr(name)?;
+    let (name, to_queue) = take::octet(name)?;
+    let (name, destination) = take::shortstr(name)?;
+    let (_digest, routing_key) = take::shortstr(name)?;
+    Ok(BindingRecord {
+        source: ExchangeName::from(source),
+        to_queue: to_queue != 0,
+        destination: destination.to_owned(),
+        routing_key: RoutingKey::from(routing_key),
+        arguments,
+    })
+}
+
+fn text(bytes: &[u8]) -> Result<&str, nom::Err<Fault>> {
+    std::str::from_utf8(bytes).map_err(|_| nom::Err::Error(Fault::NotUtf8))
+}
