@@ -1,9 +1,9 @@
-//! The leveret binary: flags to settings, settings to a broker, a broker to sockets, and then waiting
-//! for a signal.
+//! The leveret binary: flags to settings, settings and what the data directory holds to a broker, a
+//! broker to sockets, and then waiting for a signal.
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leveret::auth::Authenticator;
 use leveret::broker::{Broker, Limits};
@@ -11,9 +11,10 @@ use leveret::config::{self, ConfigError, LogFormat, Settings};
 use leveret::server::clock::Clock;
 use leveret::server::{Server, tls_acceptor};
 use leveret::session::{Offer, Services};
-use leveret::storage::DataDirectory;
-use leveret::storage::memory::{MemoryDefinitions, MemoryMessages};
+use leveret::storage::memory::MemoryMessages;
+use leveret::storage::{DataDirectory, RedbDefinitions, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
 /// Messages are allocated by one thread and freed by another, all day long.
@@ -64,14 +65,21 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     // Signals that come while starting are not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let _directory = DataDirectory::open(&settings.data_dir)?;
+    let directory = DataDirectory::open(&settings.data_dir)?;
     let acceptor = match (&settings.tls_certificate_file, &settings.tls_key_file) {
         (Some(certificate), Some(key)) => Some(tls_acceptor(certificate, key)?),
         _ => None,
     };
-    let services = services(settings);
-    let server =
-        Server::start(services, Clock::start(), &settings.amqp, &settings.amqps, acceptor).await?;
+    let clock = Clock::start();
+    let (failed, mut failure) = mpsc::unbounded_channel();
+    let started = Instant::now();
+    let definitions = open_definitions(&directory, failed)?;
+    let broker = broker(settings, &definitions);
+    let recovered = broker.recover(definitions.load()?, clock.now());
+    broker.create_vhost(&settings.default_vhost);
+    tracing::info!("recovered {recovered} in {} ms", started.elapsed().as_millis());
+    let services = services(settings, broker);
+    let server = Server::start(services, clock, &settings.amqp, &settings.amqps, acceptor).await?;
     let addresses: Vec<String> = server
         .addresses
         .iter()
@@ -81,22 +89,37 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        // What is on the disk is unknown: the less is promised from here on, the better.
+        Some(error) = failure.recv() => return Err(error.into()),
     }
     tracing::info!("stopping");
     server.stop().await;
+    definitions.close();
     Ok(())
 }
 
-fn services(settings: &Settings) -> Arc<Services> {
+fn open_definitions(
+    directory: &DataDirectory,
+    failed: mpsc::UnboundedSender<StoreError>,
+) -> Result<Arc<RedbDefinitions>, StoreError> {
+    let on_failure = move |error| {
+        // Nobody listens any more once the broker is stopping.
+        let _ = failed.send(error);
+    };
+    RedbDefinitions::open(directory.path(), Box::new(on_failure)).map(Arc::new)
+}
+
+fn broker(settings: &Settings, definitions: &Arc<RedbDefinitions>) -> Arc<Broker> {
     let limits = Limits {
         message_size_max: settings.message_size_max,
         consumers_per_channel_max: settings.consumers_per_channel_max,
         connections_max: settings.connections_max,
         outbox_bytes_high: settings.outbox_bytes_high,
     };
-    let broker =
-        Broker::new(limits, Arc::new(MemoryDefinitions::default()), Arc::new(MemoryMessages));
-    broker.create_vhost(&settings.default_vhost);
+    Broker::new(limits, Arc::clone(definitions) as _, Arc::new(MemoryMessages))
+}
+
+fn services(settings: &Settings, broker: Arc<Broker>) -> Arc<Services> {
     let authenticator = Authenticator::new(settings.loopback_users.clone());
     authenticator.add_default_user(
         settings.default_user.clone(),

@@ -15,6 +15,7 @@
 mod dead_letter;
 mod death;
 mod publish;
+mod recovery;
 mod reply;
 mod route_cache;
 mod schedule;
@@ -29,6 +30,7 @@ use std::task::{Context, Poll};
 use parking_lot::{Mutex, RwLock};
 
 pub use self::publish::{Confirm, Destinations, Extras, Flushed, Publisher, Way};
+pub use self::recovery::Recovered;
 pub use self::reply::{REPLY_TO, ReplyTarget};
 pub use self::topology::{BindingEnd, ExchangeDeclaration, resource_exchange, resource_queue};
 pub use self::vhost::{DeclaredQueue, Flags, Vhost};

@@ -1,0 +1,145 @@
+//! Brings the topology back at start, from what the definition store kept.
+//!
+//! Everything goes through the checks that a client's declare goes through. What does not pass (an
+//! argument that this version does not know, an end that is missing) is left out with a line in the
+//! log; it stays in the store, for a version that can do more with it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::topology::{BindingEnd, ExchangeDeclaration, resource_queue};
+use super::{Broker, Vhost};
+use crate::exchange::ExchangeKind;
+use crate::names::{ExchangeName, QueueName};
+use crate::protocol::{AmqpError, ReplyCode};
+use crate::queue::{ConnectionId, Declaration, Effects, Options, Queue};
+use crate::storage::{BindingRecord, Definition, ExchangeRecord, QueueId, QueueRecord, Record};
+use crate::time::Time;
+
+/// What came back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    pub vhosts: usize,
+    pub exchanges: usize,
+    pub queues: usize,
+    pub bindings: usize,
+    /// Definitions left out.
+    pub skipped: usize,
+    /// Queues among them: their messages are neither served nor to be thrown away.
+    pub skipped_queues: Vec<QueueId>,
+}
+
+impl fmt::Display for Recovered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { vhosts, exchanges, queues, bindings, skipped, .. } = self;
+        write!(
+            f,
+            "{vhosts} vhosts, {exchanges} exchanges, {queues} queues, {bindings} bindings, \
+             {skipped} left out"
+        )
+    }
+}
+
+impl Broker {
+    /// To be called before there are clients. The store is not told: it has all this.
+    pub fn recover(&self, mut definitions: Vec<Definition>, now: Time) -> Recovered {
+        // Ends before the bindings between them. Stores keep them in this order anyway.
+        definitions.sort_by_key(|definition| match definition.record {
+            Record::Vhost => 0,
+            Record::Exchange(_) => 1,
+            Record::Queue(_) => 2,
+            Record::Binding(_) => 3,
+        });
+        let mut recovered = Recovered::default();
+        let mut vhost: Option<Arc<Vhost>> = None;
+        for definition in definitions {
+            if let Record::Vhost = definition.record {
+                self.vhost_or_else(&definition.vhost, |_| {});
+                recovered.vhosts += 1;
+                continue;
+            }
+            let vhost = match &vhost {
+                Some(last) if last.name == definition.vhost => Arc::clone(last),
+                _ => vhost.insert(self.create_vhost(&definition.vhost)).clone(),
+            };
+            recovered.restore(&vhost, definition.record, now);
+        }
+        recovered
+    }
+}
+
+impl Recovered {
+    fn restore(&mut self, vhost: &Arc<Vhost>, record: Record, now: Time) {
+        let (what, restored, count) = match record {
+            Record::Vhost => return,
+            Record::Exchange(record) => {
+                let what = format!("exchange '{}'", record.name);
+                (what, vhost.restore_exchange(record), &mut self.exchanges)
+            }
+            Record::Queue(record) => {
+                let (what, id) = (format!("queue '{}'", record.name), record.id);
+                let restored = vhost.restore_queue(record, now);
+                if restored.is_err() {
+                    self.skipped_queues.push(id);
+                }
+                (what, restored, &mut self.queues)
+            }
+            Record::Binding(record) => {
+                let what = format!("binding from '{}' to '{}'", record.source, record.destination);
+                (what, vhost.restore_binding(record), &mut self.bindings)
+            }
+        };
+        match restored {
+            Ok(()) => *count += 1,
+            Err(error) => {
+                self.skipped += 1;
+                tracing::error!(vhost = %vhost.name, %error, "a stored {what} was left out");
+            }
+        }
+    }
+}
+
+impl Vhost {
+    fn restore_exchange(&self, record: ExchangeRecord) -> Result<(), AmqpError> {
+        let ExchangeRecord { name, kind, auto_delete, internal, arguments } = record;
+        let kind = ExchangeKind::parse(&kind).ok_or_else(|| {
+            let text = format!("unknown exchange type '{kind}'");
+            AmqpError::new(ReplyCode::PreconditionFailed, text)
+        })?;
+        let declaration =
+            ExchangeDeclaration { kind, durable: true, auto_delete, internal, arguments };
+        self.change(|topology| {
+            if !topology.check_exchange(&name, &declaration)? {
+                topology.add_exchange(name, declaration);
+            }
+            Ok(())
+        })
+    }
+
+    fn restore_queue(self: &Arc<Self>, record: QueueRecord, now: Time) -> Result<(), AmqpError> {
+        let QueueRecord { name, id, auto_delete, arguments } = record;
+        let options = Options::parse(&arguments, &resource_queue(name.as_str(), &self.name))?;
+        let declaration =
+            Declaration { durable: true, auto_delete, owner: None, arguments, options };
+        let queue = Queue::new(name, declaration, Some(self.log(id)));
+        self.change(|topology| topology.add_queue(Arc::clone(&queue)));
+        // The time of its disuse starts anew (behaviour B12.3).
+        let mut effects = Effects::default();
+        queue.declared(now, &mut effects);
+        self.act(now, &mut effects);
+        Ok(())
+    }
+
+    fn restore_binding(&self, record: BindingRecord) -> Result<(), AmqpError> {
+        // Of a queue that is not exclusive it does not matter who asks.
+        let nobody = ConnectionId(0);
+        let end = if record.to_queue {
+            BindingEnd::Queue(QueueName::from(record.destination), nobody)
+        } else {
+            BindingEnd::Exchange(ExchangeName::from(record.destination))
+        };
+        let BindingRecord { source, routing_key, arguments, .. } = record;
+        self.change(|topology| topology.bind(source.as_str(), &end, routing_key, arguments))?;
+        Ok(())
+    }
+}
