@@ -74,6 +74,13 @@ impl Parked {
         self.bytes += FRAME_COST + payload.len();
         self.frames.push_back((kind, Bytes::copy_from_slice(payload)));
     }
+
+    /// Keeps frames that were kept before, behind the request that parked the channel just now.
+    pub fn keep_all(&mut self, frames: VecDeque<(FrameKind, Bytes)>) {
+        debug_assert!(self.frames.is_empty());
+        self.bytes = frames.iter().map(|(_, payload)| payload.len()).sum();
+        self.frames = frames;
+    }
 }
 
 impl Channel {

@@ -473,8 +473,15 @@ impl Open {
         if let Some(payload) = payload {
             self.ctx.output.encoded_method(number, &payload);
         }
-        for (kind, payload) in parked.frames {
+        let mut frames = parked.frames;
+        while let Some((kind, payload)) = frames.pop_front() {
             self.frame(&Frame { kind, channel: number, payload: &payload }, &payload)?;
+            let Some(channel) = self.channels.get_mut(number) else { continue };
+            if let Some(parked) = &mut channel.parked {
+                // The next one that is answered later: the rest goes on waiting as it is.
+                parked.keep_all(frames);
+                break;
+            }
         }
         Ok(())
     }

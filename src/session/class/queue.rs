@@ -177,10 +177,10 @@ fn delete(ctx: &mut Context, channel: &mut Channel, method: &Delete<'_>) -> Resu
         Err(error) if error.code == ReplyCode::NotFound => None,
         other => Some(other?),
     };
+    let notify = ctx.completion(channel);
     let (deleted, commit) = match found {
-        None => (0, Commit::Now),
+        None => (0, ctx.vhost.pending(&notify)),
         Some(queue) => {
-            let notify = ctx.completion(channel);
             let deleted = ctx.vhost.delete_queue(
                 &queue,
                 method.if_unused,
