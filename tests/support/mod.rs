@@ -34,7 +34,7 @@ use leveret::broker::{Broker, Limits};
 use leveret::delivery::Outgoing;
 use leveret::session::{Offer, Services};
 use leveret::storage::memory::{HeldStore, MemoryDefinitions, MemoryMessages, Record};
-use leveret::storage::{Change, DefinitionStore, MessageStore, StoreError};
+use leveret::storage::{Change, DefinitionStore, MessageStore, RedbDefinitions, StoreError};
 use leveret::time::Time;
 
 use self::link::Link;
@@ -43,6 +43,9 @@ pub use self::received::{Content, Delivery, Received, Returned};
 pub use self::verbs::{
     channel_close, header_frame, method_frame, persistent, publish, raw_frame, text,
 };
+
+/// When a world begins.
+const NOW: Time = Time(1_700_000_000_000);
 
 /// A broker, the time, and everybody who is connected.
 pub struct World {
@@ -57,6 +60,8 @@ struct Shared {
     services: Arc<Services>,
     now: Cell<Time>,
     links: RefCell<Vec<Weak<RefCell<Link>>>>,
+    /// A store with a thread of its own, which is waited for.
+    on_disk: Option<Arc<dyn DefinitionStore>>,
 }
 
 impl World {
@@ -83,6 +88,16 @@ impl World {
         world
     }
 
+    /// With what the store kept. Its thread is waited for wherever something is sent.
+    pub fn on_disk(definitions: Arc<RedbDefinitions>) -> Self {
+        let kept = definitions.load().unwrap();
+        let store: Arc<dyn DefinitionStore> = definitions;
+        let messages = Arc::new(MemoryMessages);
+        let broker = Broker::new(Limits::default(), Arc::clone(&store), messages);
+        broker.recover(kept, NOW);
+        Self::around(broker, Offer::default(), None, Some(store))
+    }
+
     fn build(
         limits: Limits,
         offer: Offer,
@@ -90,7 +105,15 @@ impl World {
         messages: Arc<dyn MessageStore>,
         held: Option<Arc<HeldStore>>,
     ) -> Self {
-        let broker = Broker::new(limits, definitions, messages);
+        Self::around(Broker::new(limits, definitions, messages), offer, held, None)
+    }
+
+    fn around(
+        broker: Arc<Broker>,
+        offer: Offer,
+        held: Option<Arc<HeldStore>>,
+        on_disk: Option<Arc<dyn DefinitionStore>>,
+    ) -> Self {
         broker.create_vhost(&"/".into());
         let authenticator = Arc::new(Authenticator::new(vec!["guest".into()]));
         authenticator.add_default_user("guest".into(), "guest", "/".into());
@@ -99,8 +122,8 @@ impl World {
             authenticator: Arc::clone(&authenticator),
             offer,
         });
-        let now = Cell::new(Time(1_700_000_000_000));
-        let shared = Rc::new(Shared { services, now, links: RefCell::default() });
+        let now = Cell::new(NOW);
+        let shared = Rc::new(Shared { services, now, links: RefCell::default(), on_disk });
         Self { broker, authenticator, shared, held }
     }
 
@@ -195,7 +218,18 @@ impl Shared {
     fn settle(&self) {
         let links = self.links();
         let now = self.now.get();
-        while links.iter().any(|link| link.borrow_mut().step(now)) {}
+        loop {
+            if let Some(store) = &self.on_disk {
+                store.wait_committed(store.requested()).unwrap();
+            }
+            let mut any = false;
+            while links.iter().any(|link| link.borrow_mut().step(now)) {
+                any = true;
+            }
+            if !any {
+                break;
+            }
+        }
     }
 
     fn advance(&self, duration: Duration) {

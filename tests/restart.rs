@@ -1,0 +1,252 @@
+//! The binary: what it is told to keep is there after it was killed.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader, Lines};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use lapin::options::{
+    BasicConsumeOptions, BasicPublishOptions, ExchangeBindOptions, ExchangeDeclareOptions,
+    QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
+
+/// A running broker. Dropping it is SIGKILL.
+struct Broker {
+    process: Child,
+    /// What it said until it was ready.
+    log: Vec<String>,
+    address: String,
+}
+
+impl Broker {
+    fn start(data: &Path) -> Self {
+        let (broker, lines) = Self::spawn(&mut command(data));
+        // Nobody may be kept waiting by a pipe that is full.
+        std::thread::spawn(move || lines.for_each(drop));
+        broker
+    }
+
+    /// With what it says after it was ready.
+    fn spawn(command: &mut Command) -> (Self, Lines<BufReader<ChildStderr>>) {
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let mut log = Vec::new();
+        let address = loop {
+            let line = lines.next().expect("ready").unwrap();
+            if let Some((_, address)) = line.split_once("ready: amqp ") {
+                break address.to_owned();
+            }
+            log.push(line);
+        };
+        (Self { process, log, address }, lines)
+    }
+
+    async fn connect(&self) -> Connection {
+        let uri = format!("amqp://guest:guest@{}/%2f", self.address);
+        Connection::connect(&uri, ConnectionProperties::default()).await.unwrap()
+    }
+
+    async fn channel(&self) -> Channel {
+        self.connect().await.create_channel().await.unwrap()
+    }
+
+    fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+fn command(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
+    command.args(["--amqp", "127.0.0.1:0", "--data-dir"]).arg(data);
+    command
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn x_match() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-match".into(), AMQPValue::LongString("all".into()));
+    arguments.insert("n".into(), AMQPValue::LongLongInt(7));
+    arguments
+}
+
+async fn declare(channel: &Channel, passive: bool) {
+    let durable = ExchangeDeclareOptions { durable: true, passive, ..Default::default() };
+    for (name, kind) in [("in", ExchangeKind::Topic), ("out", ExchangeKind::Headers)] {
+        let none = FieldTable::default();
+        channel.exchange_declare(name.into(), kind, durable, none).await.unwrap();
+    }
+    let durable = QueueDeclareOptions { durable: true, passive, ..Default::default() };
+    for n in 0..50 {
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-max-length".into(), AMQPValue::LongInt(10));
+        channel.queue_declare(format!("q{n}").into(), durable, arguments).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn definitions_survive_a_kill() {
+    let data = tempfile::tempdir().unwrap();
+    let broker = Broker::start(data.path());
+    let channel = broker.channel().await;
+    declare(&channel, false).await;
+    let options = ExchangeBindOptions::default();
+    let none = FieldTable::default();
+    channel.exchange_bind("out".into(), "in".into(), "a.#".into(), options, none).await.unwrap();
+    let options = QueueBindOptions::default();
+    channel.queue_bind("q7".into(), "out".into(), "".into(), options, x_match()).await.unwrap();
+    broker.kill();
+
+    for _ in 0..2 {
+        let broker = Broker::start(data.path());
+        let recovered = "recovered 1 vhosts, 2 exchanges, 50 queues, 2 bindings, 0 left out in ";
+        assert!(broker.log.iter().any(|line| line.contains(recovered)), "{:?}", broker.log);
+        let channel = broker.channel().await;
+        declare(&channel, true).await;
+        // Equivalent, arguments included.
+        declare(&channel, false).await;
+        let properties = BasicProperties::default().with_headers(x_match());
+        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+        channel
+            .basic_publish("in".into(), "a.b".into(), options, b"hello", properties)
+            .await
+            .unwrap();
+        let options = BasicConsumeOptions::default();
+        let consumed =
+            channel.basic_consume("q7".into(), "c".into(), options, FieldTable::default());
+        let delivery = consumed.await.unwrap().next().await.unwrap().unwrap();
+        assert_eq!(delivery.data, b"hello");
+        broker.kill();
+    }
+}
+
+#[test]
+fn file_that_cannot_be_read_is_one_clear_line() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("definitions.redb");
+    std::fs::write(&file, "nonsense").unwrap();
+    let output = command(data.path()).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    let start = format!("leveret: cannot use {}: ", file.display());
+    assert!(error.starts_with(&start) && error.lines().count() == 1, "{error}");
+}
+
+/// Declares queues on many channels, one after another on each, and returns those that were answered.
+async fn declare_until(connection: &Connection, round: usize, each: usize) -> Vec<String> {
+    let one_channel = async |n: usize| {
+        let mut answered = Vec::new();
+        let Ok(channel) = connection.create_channel().await else { return answered };
+        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+        for m in 0..each {
+            let name = format!("round {round} channel {n} queue {m}");
+            let none = FieldTable::default();
+            if channel.queue_declare(name.as_str().into(), durable, none).await.is_err() {
+                break;
+            }
+            answered.push(name);
+        }
+        answered
+    };
+    join_all((0..20).map(one_channel)).await.into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_declare_that_was_answered_survives_a_kill_at_any_moment() {
+    let data = tempfile::tempdir().unwrap();
+    let mut answered = Vec::new();
+    for round in 0..6 {
+        let broker = Broker::start(data.path());
+        let connection = broker.connect().await;
+        let after = Duration::from_millis(7 + 23 * round as u64);
+        let killed = tokio::time::sleep(after);
+        let killer = async {
+            killed.await;
+            broker.kill();
+        };
+        let (names, ()) = tokio::join!(declare_until(&connection, round, usize::MAX), killer);
+        answered.extend(names);
+    }
+    assert!(answered.len() > 100, "{}", answered.len());
+    let broker = Broker::start(data.path());
+    let channel = broker.channel().await;
+    let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+    for name in &answered {
+        let found = channel.queue_declare(name.as_str().into(), passive, FieldTable::default());
+        assert!(found.await.is_ok(), "{name} of {} is lost", answered.len());
+    }
+}
+
+#[tokio::test]
+async fn broker_that_cannot_store_definitions_says_so_and_ends() {
+    let data = tempfile::tempdir().unwrap();
+    drop(Broker::start(data.path()));
+    // The file may not grow beyond this, as on a disk that is full.
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 600; exec \"$@\"", "sh"])
+        .arg(command(data.path()).get_program())
+        .args(command(data.path()).get_args());
+    let (mut broker, lines) = Broker::spawn(&mut limited);
+    let connection = broker.connect().await;
+    let log = std::thread::spawn(|| lines.map_while(Result::ok).collect::<Vec<_>>());
+    let answered = declare_until(&connection, 0, 10_000).await;
+    assert_eq!(broker.process.wait().unwrap().code(), Some(1));
+    let log = log.join().unwrap();
+    let said =
+        log.iter().filter(|line| line.starts_with("leveret: definitions cannot be stored: "));
+    assert_eq!(said.count(), 1, "{log:?}");
+    // With more room it goes on, and nothing that was answered is lost.
+    let broker = Broker::start(data.path());
+    let channel = broker.channel().await;
+    let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+    for name in &answered {
+        let found = channel.queue_declare(name.as_str().into(), passive, FieldTable::default());
+        assert!(found.await.is_ok(), "{name} of {} is lost", answered.len());
+    }
+}
+
+/// `cargo test --release --test restart -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn measure_declares_and_restarts() {
+    let data = tempfile::tempdir().unwrap();
+    let broker = Broker::start(data.path());
+    let channel = broker.channel().await;
+    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+    let mut took = Vec::new();
+    for n in 0..500 {
+        let started = Instant::now();
+        let name = format!("one by one {n}");
+        channel.queue_declare(name.into(), durable, FieldTable::default()).await.unwrap();
+        took.push(started.elapsed());
+    }
+    took.sort_unstable();
+    println!("one declare: median {:?}, p99 {:?}", took[250], took[495]);
+    let connection = broker.connect().await;
+    let started = Instant::now();
+    let declared = declare_until(&connection, 0, 475).await.len();
+    let rate = declared as f64 / started.elapsed().as_secs_f64();
+    println!("{declared} declares on 20 channels: {rate:.0} per second");
+    broker.kill();
+    for after in ["a kill", "another kill"] {
+        let started = Instant::now();
+        let broker = Broker::start(data.path());
+        println!("ready {:?} after {after}: {:?}", started.elapsed(), broker.log);
+        broker.kill();
+    }
+    let size = std::fs::metadata(data.path().join("definitions.redb")).unwrap().len();
+    println!("the file has {} KiB", size / 1024);
+}
