@@ -1,6 +1,8 @@
 //! Durable definitions: when a declare is answered, and what is there after a restart (behaviour
 //! B4.15, B12).
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::path::Path;
