@@ -63,6 +63,8 @@ pub struct Context {
     pub scratch: Vec<u8>,
     /// Requests that were or will be answered later, over all channels.
     pub tickets: u64,
+    /// Decides who is first where a channel's limit has room.
+    pub turn: u64,
     pub now: Time,
 }
 
@@ -206,13 +208,14 @@ impl Context {
     fn settle(&mut self, settlement: &Settlement, group: Group, channel: &Channel) {
         let Settlement { source: id, count, positions } = settlement;
         self.release(*id, *count, channel);
+        // Before its own queue is told, or one that always has messages would keep all of the room.
+        self.resume_if_limited(channel);
         let Some(source) = self.sources.get(*id) else { return };
         if let Some(queue) = &source.queue {
             let positions = Some(positions);
             let settled = Settled { id: source.subscription, count: *count, positions, group };
             queue.settle(&settled, self.now, &mut self.effects);
         }
-        self.resume_if_limited(channel);
         self.sources.remove_if_over(*id);
     }
 
@@ -235,9 +238,13 @@ impl Context {
         }
     }
 
-    /// Lets every consumer of a channel try again.
+    /// Lets every consumer of a channel try again, beginning with another one each time.
     pub fn resume(&mut self, channel: &Channel) {
-        for id in channel.consumers.values() {
+        let count = channel.consumers.len();
+        // Not just the next one: two channels by turns would find the same one first for ever.
+        self.turn = self.turn.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+        let first = (self.turn >> 33) as usize % count.max(1);
+        for id in channel.consumers.values().cycle().skip(first).take(count) {
             if let Some(source) = self.sources.get(*id)
                 && let (Some(queue), Some(subscription)) = (&source.queue, source.subscription)
             {

@@ -169,6 +169,7 @@ impl Handshake {
             awaiting_store: false,
             scratch: Vec::new(),
             tickets: 0,
+            turn: 0,
             now,
         })
     }

@@ -166,6 +166,8 @@ pub fn cancel(
         let mut back = GiveBack::default();
         ctx.end_consumer(id, channel, &mut back);
         back.go(ctx.now, &mut ctx.effects);
+        // What it had not been sent yet no longer counts for the channel.
+        ctx.resume_if_limited(channel);
     }
     let ok = CancelOk { consumer_tag: method.consumer_tag };
     ctx.reply(channel.number, method.nowait, &Method::Basic(basic::Method::CancelOk(ok)));
