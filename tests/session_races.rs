@@ -5,8 +5,10 @@ mod support;
 
 use std::collections::BTreeMap;
 
+use leveret::protocol::FieldTable;
+use leveret::protocol::frame::PROTOCOL_HEADER;
 use leveret::protocol::method::basic::{Cancel, CancelOk, Consume, ConsumeOk};
-use leveret::protocol::method::{channel, queue};
+use leveret::protocol::method::{channel, connection, queue};
 
 use support::{World, header_frame, method_frame, publish, raw_frame, text};
 
@@ -85,6 +87,43 @@ fn limit_of_a_channel_starves_none_of_its_consumers() {
         peer.ack(1, delivery.delivery_tag);
     }
     assert!(served.len() == 3 && served.values().all(|count| *count > 10), "{served:?}");
+}
+
+/// A client that does not wait for answers during the handshake may go on with frames as large as it
+/// has just agreed on, of which only a part has come.
+#[test]
+fn first_large_frame_may_follow_the_handshake_in_pieces() {
+    let world = World::new();
+    world.open().declare(1, "q");
+    let peer = world.dial();
+    let body = vec![7; 50_000];
+    let packet = [
+        PROTOCOL_HEADER.to_vec(),
+        method_frame(
+            0,
+            connection::StartOk {
+                client_properties: FieldTable::new(),
+                mechanism: "PLAIN",
+                response: b"\0guest\0guest",
+                locale: "en_US",
+            },
+        ),
+        method_frame(0, connection::TuneOk { channel_max: 9, frame_max: 131_072, heartbeat: 0 }),
+        method_frame(0, connection::Open { virtual_host: "/" }),
+        method_frame(1, channel::Open {}),
+        method_frame(1, publish("", "q")),
+        header_frame(1, 50_000, &text()),
+        raw_frame(3, 1, &body),
+    ];
+    let packet = packet.concat();
+    let (now, later) = packet.split_at(packet.len() - 10_000);
+    peer.send_bytes(now);
+    peer.send_bytes(later);
+    peer.expect_start();
+    peer.expect_tune();
+    peer.expect(0, connection::OpenOk {});
+    peer.expect(1, channel::OpenOk {});
+    assert_eq!(peer.get(1, "q").expect("it was published").content.body, body);
 }
 
 /// Behaviour B0.3: on a channel that the server has closed nothing matters any more, content that

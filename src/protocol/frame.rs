@@ -97,6 +97,17 @@ pub fn whole_frames(input: &[u8], frame_max: u32) -> Ready {
     }
 }
 
+/// The same for the first frame alone: what comes behind it is under other rules.
+pub fn first_frame(input: &[u8], frame_max: u32) -> Ready {
+    match measure(input, frame_max) {
+        Measured::Whole { rest, .. } => Ready { whole: input.len() - rest.len(), wanted: 0 },
+        Measured::Incomplete { wanted } => Ready { whole: 0, wanted },
+        Measured::TooLarge { .. } | Measured::BadEnd { .. } => {
+            Ready { whole: input.len(), wanted: 0 }
+        }
+    }
+}
+
 /// Takes one frame off the front; `None` when it is not there as a whole.
 #[inline]
 pub fn parse_frame(input: &[u8], frame_max: u32) -> Result<Option<(Frame<'_>, &[u8])>, AmqpError> {

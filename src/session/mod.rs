@@ -45,7 +45,7 @@ use crate::auth::Authenticator;
 use crate::broker::Broker;
 use crate::delivery::{Outbox, Outgoing};
 use crate::protocol::frame::{FRAME_SIZE_BEFORE_TUNE, Greeting, PROTOCOL_HEADER, Ready, greeting};
-use crate::protocol::frame::{parse_frame, whole_frames};
+use crate::protocol::frame::{first_frame, parse_frame, whole_frames};
 use crate::protocol::method::connection;
 use crate::protocol::{AmqpError, ChannelNumber, FrameKind, Method, ReplyCode};
 use crate::queue::ConnectionId;
@@ -171,15 +171,16 @@ impl Session {
                 let whole = if greeting(input) == Greeting::Incomplete { 0 } else { 8 };
                 Ready { whole, wanted: 8 }
             }
-            Stage::Handshake(_) => whole_frames(input, FRAME_SIZE_BEFORE_TUNE),
+            // A client need not wait for answers, and its next frame may be as large as was agreed on.
+            Stage::Handshake(_) => first_frame(input, FRAME_SIZE_BEFORE_TUNE),
             Stage::Open(open) => whole_frames(input, open.ctx.frame_max),
             Stage::Closing { .. } => whole_frames(input, self.services.offer.frame_max),
             Stage::Doomed { .. } | Stage::Over { .. } => Ready { whole: input.len(), wanted: 0 },
         }
     }
 
-    /// Takes bytes that [`ready`](Self::ready) counted. It may take fewer of them: what follows the
-    /// end of the handshake is under other rules. Returns how many.
+    /// Takes bytes that [`ready`](Self::ready) counted, in as many pieces as it likes. Returns how many
+    /// it took.
     pub fn receive(&mut self, chunk: &Bytes, now: Time) -> usize {
         match &mut self.stage {
             Stage::Handshake(_) => self.receive_handshake(chunk, now),
