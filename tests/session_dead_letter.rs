@@ -7,9 +7,11 @@ mod support;
 
 use std::time::Duration;
 
+use leveret::message::Position;
 use leveret::protocol::method::{basic, exchange, queue};
 use leveret::protocol::{FieldTable, FieldValue, Headers, OwnedProperties};
 use leveret::storage::memory::Record;
+use leveret::storage::{QueueId, Run};
 
 use support::{Delivery, Peer, World, persistent, text};
 
@@ -508,7 +510,7 @@ fn dead_letters_push_others_out_of_the_next_queue() {
 }
 
 #[test]
-fn persistent_dead_letter_is_handed_to_the_store() {
+fn persistent_dead_letter_moves_in_the_store_as_one() {
     let world = World::held();
     let peer = connect(&world);
     let declare = |name: &'static str, arguments: FieldTable| {
@@ -521,36 +523,39 @@ fn persistent_dead_letter_is_handed_to_the_store() {
     };
     declare("grave", FieldTable::new());
     declare("q", with(to_queue("grave"), [("x-max-length", 0.into())]));
+    let (grave, q) = (QueueId(1), QueueId(2));
     peer.confirm_select(1);
     peer.publish(1, "", "q", &persistent(), b"x");
     // Confirmed for the queue it was published to; the dead letter is nobody's confirm.
     peer.expect_nothing();
+    let first = Position(1);
+    let run = |number| Run { position: first, number, count: 1 };
+    let expected = [
+        Record::Enqueue { group: 0, queue: q, run: run(0) },
+        Record::Enqueue { group: 1, queue: grave, run: run(1) },
+        Record::Settle { group: 1, queue: q, first, last: first },
+        Record::EndGroup(1),
+    ];
+    assert_eq!(world.take_records(), expected);
     world.sync();
     peer.expect_confirm(1, 1, false);
     assert_eq!(peer.counts(1, "grave"), (1, 0));
-    // It leaves the one queue and enters the other in one group, which the log has as a whole or not
-    // at all.
-    let records = world.take_records();
-    let groups: Vec<u64> = records.iter().map(group_of).collect();
-    let [
-        Record::Enqueue { .. },
-        Record::Enqueue { .. },
-        Record::Settle { .. },
-        Record::EndGroup(_),
-    ] = records.as_slice()
-    else {
-        panic!("{records:?}")
-    };
-    assert_eq!(groups, [0, 1, 1, 1]);
 }
 
-fn group_of(record: &Record) -> u64 {
-    match record {
-        Record::Enqueue { group, .. } | Record::Settle { group, .. } | Record::EndGroup(group) => {
-            *group
-        }
-        Record::QueueGone(_) => 0,
-    }
+#[test]
+fn store_forgets_what_dies_without_a_way() {
+    let world = World::held();
+    let peer = connect(&world);
+    let arguments = with(to_exchange("missing"), [("x-message-ttl", 10.into())]);
+    peer.send(1, queue::Declare { queue: "q", durable: true, arguments, ..Default::default() });
+    world.finish_commits(&Ok(()));
+    peer.expect(1, queue::DeclareOk { queue: "q", message_count: 0, consumer_count: 0 });
+    peer.publish(1, "", "q", &persistent(), b"x");
+    world.take_records();
+    world.advance(Duration::from_millis(10));
+    let first = Position(1);
+    let settle = Record::Settle { group: 1, queue: QueueId(1), first, last: first };
+    assert_eq!(world.take_records(), [settle, Record::EndGroup(1)]);
 }
 
 // B8.7: what it says in the headers.
