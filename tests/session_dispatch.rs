@@ -2,10 +2,11 @@
 
 mod support;
 
-use leveret::protocol::FieldTable;
-use leveret::protocol::method::basic::{Consume, Get};
+use leveret::protocol::frame::write_body;
+use leveret::protocol::method::basic::{Ack, Consume, Get};
+use leveret::protocol::{ChannelNumber, FieldTable};
 
-use support::{Delivery, Peer, World};
+use support::{Delivery, Peer, World, header_frame, method_frame, publish, text};
 
 /// Where messages went: consumer tag and body, in the order of arrival.
 fn who_got_what(deliveries: &[Delivery]) -> Vec<(&str, String)> {
@@ -41,6 +42,28 @@ fn consumers_take_turns() {
     peer.cancel(1, "a");
     peer.publish_texts(1, "q", &["6", "7", "8"]);
     expect(&peer, &[("c", "6"), ("b", "7"), ("c", "8")]);
+}
+
+/// B6.18: a client that acknowledges and then publishes finds its room, also where both come in one
+/// read. pika's consumer_priority scenario saw the message go to the lower consumer now and then.
+#[test]
+fn room_made_before_a_publish_counts_for_it() {
+    let peer = World::new().open();
+    peer.declare(1, "q");
+    peer.qos(1, 1, false);
+    consume_by(&peer, "low", 1);
+    consume_by(&peer, "high", 10);
+    peer.publish_texts(1, "q", &["1"]);
+    expect(&peer, &[("high", "1")]);
+    for size in [1, 20_000] {
+        let mut bytes = method_frame(1, Ack { delivery_tag: 0, multiple: true });
+        let body = vec![b'x'; size];
+        bytes.extend(method_frame(1, publish("", "q")));
+        bytes.extend(header_frame(1, size as u64, &text()));
+        write_body(&mut bytes, ChannelNumber(1), &body);
+        peer.send_bytes(&bytes);
+        assert_eq!(peer.expect_delivery(1).consumer_tag, "high");
+    }
 }
 
 /// B6.17: the same over connections.

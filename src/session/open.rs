@@ -82,6 +82,16 @@ impl Open {
         self.ctx.act();
     }
 
+    /// What is acknowledged before the first publish of a batch makes room for it (B6.18). Later ones
+    /// come after the publishes: a client that publishes a result and then acknowledges its task must
+    /// not lose both.
+    #[inline]
+    fn settle_before_publish(&mut self) {
+        if !self.ctx.settled.is_empty() && !self.ctx.publisher.has_gathered() {
+            self.ctx.flush_settlements(&mut self.channels);
+        }
+    }
+
     /// The usual publish: method, header and at most one small body, one after another in this read.
     /// Handled where it lies; the answer is what follows. `None` for everything else, which takes the
     /// long way.
@@ -94,6 +104,7 @@ impl Open {
         if frame.kind != FrameKind::Method || !frame.payload.starts_with(&[0, 60, 0, 40]) {
             return Ok(None);
         }
+        self.settle_before_publish();
         let frame_max = self.ctx.frame_max;
         // A malformed frame is reported by the long way, in its turn.
         let Ok(Some((header_frame, rest))) = parse_frame(rest, frame_max) else {
