@@ -6,13 +6,18 @@
 mod support;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use leveret::broker::{Broker, ExchangeDeclaration, Limits};
+use leveret::exchange::ExchangeKind;
+use leveret::names::VhostName;
 use leveret::protocol::method::{basic, exchange, queue};
 use leveret::protocol::{FieldTable, FieldValue, Headers, OwnedProperties};
+use leveret::storage::memory::MemoryMessages;
 use leveret::storage::{
-    Change, Definition, DefinitionStore, QueueId, QueueRecord, Record, RedbDefinitions, StoreError,
+    Change, Commit, Definition, DefinitionStore, Done, QueueId, QueueRecord, Record,
+    RedbDefinitions, StoreError,
 };
 
 use support::{Peer, World, method_frame, publish, text};
@@ -399,6 +404,74 @@ fn deletes_leave_no_row_behind() {
     }
     let vhost = Definition { vhost: "/".into(), record: Record::Vhost };
     assert_eq!(store.load().unwrap(), [vhost]);
+}
+
+/// A store that dawdles over deletes before it takes them.
+#[derive(Default)]
+struct Slow(Mutex<Vec<Change>>);
+
+impl DefinitionStore for Slow {
+    fn commit(&self, _: &VhostName, change: Change, _: Done) -> Commit {
+        if matches!(change, Change::DeleteExchange { .. }) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.0.lock().unwrap().push(change);
+        Commit::Now
+    }
+
+    fn next_queue_id(&self) -> QueueId {
+        QueueId(1)
+    }
+
+    fn requested(&self) -> u64 {
+        0
+    }
+
+    fn committed(&self) -> u64 {
+        0
+    }
+
+    fn when_committed(&self, _: u64, _: Done) -> Commit {
+        Commit::Now
+    }
+
+    fn wait_committed(&self, _: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Otherwise an exchange that is there would be gone after a restart.
+#[test]
+fn delete_is_not_overtaken_by_the_declare_after_it() {
+    let store = Arc::new(Slow::default());
+    let messages = Arc::new(MemoryMessages);
+    let broker = Broker::new(Limits::default(), Arc::clone(&store) as _, messages);
+    let vhost = broker.create_vhost(&"/".into());
+    let notify = || -> Done { Box::new(|_| {}) };
+    let declare = || {
+        let declaration = ExchangeDeclaration {
+            kind: ExchangeKind::Fanout,
+            durable: true,
+            auto_delete: false,
+            internal: false,
+            arguments: FieldTable::new(),
+        };
+        vhost.declare_exchange(&"x".into(), declaration, &notify).unwrap();
+    };
+    for _ in 0..50 {
+        declare();
+        std::thread::scope(|scope| {
+            scope.spawn(|| vhost.delete_exchange("x", false, &notify).unwrap());
+            scope.spawn(|| {
+                while vhost.expect_exchange("x").is_ok() {
+                    std::thread::yield_now();
+                }
+                declare();
+            });
+        });
+        let last = store.0.lock().unwrap().pop();
+        assert!(matches!(last, Some(Change::PutExchange(_))), "{last:?}");
+    }
 }
 
 #[test]
