@@ -9,6 +9,7 @@
 
 mod definitions;
 mod directory;
+pub mod disk;
 pub mod memory;
 
 pub use self::definitions::RedbDefinitions;
