@@ -10,6 +10,7 @@
 mod definitions;
 mod directory;
 pub mod disk;
+pub mod journal;
 pub mod memory;
 
 pub use self::definitions::RedbDefinitions;

@@ -75,5 +75,9 @@ fn operations_fail_as_planned() {
     file.sync_data().unwrap();
     disk.sync_dir(directory.path()).unwrap();
     disk.power_on(|_| 0).unwrap();
-    assert_eq!(disk.read_all(&path).unwrap(), b"", "a sync after a failed one is not to be trusted");
+    assert_eq!(
+        disk.read_all(&path).unwrap(),
+        b"",
+        "a sync after a failed one is not to be trusted"
+    );
 }

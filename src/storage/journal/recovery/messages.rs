@@ -1,0 +1,62 @@
+//! The second reading: the messages that are still wanted.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::{LogReader, Next, Record, Start, failed, file};
+use crate::message::{INLINE_BODY_MAX, Message, Traits};
+use crate::protocol::Properties;
+use crate::storage::StoreError;
+use crate::storage::disk::Disk;
+use crate::storage::journal::live::Live;
+
+/// Bytes of a content header before the property flags.
+const HEADER_FIXED: usize = 12;
+
+pub fn collect(
+    disk: &dyn Disk,
+    directory: &Path,
+    live: &Live,
+) -> Result<HashMap<u64, Message>, StoreError> {
+    let mut messages = HashMap::new();
+    let mut scratch = Vec::new();
+    for (number, _) in live.files().filter(|(_, figures)| figures.messages > 0) {
+        let path = file::path(directory, number);
+        let start = LogReader::open(disk, directory, number).map_err(failed("read", &path))?;
+        let Start::Records { mut reader, .. } = start else { continue };
+        loop {
+            match reader.next().map_err(failed("read", &path))? {
+                Next::End => break,
+                Next::Record { record, .. } => {
+                    let Record::Message { number: message, address, header, body } = record else {
+                        continue;
+                    };
+                    if live.lives_in(message, number) {
+                        messages.insert(message, build(address, header, body, &mut scratch));
+                    }
+                }
+                // The first reading has reported it.
+                Next::Bad { offset } => {
+                    if !reader.resync(offset).map_err(failed("read", &path))? {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    Ok(messages)
+}
+
+fn build(address: &[u8], header: &[u8], body: &[u8], scratch: &mut Vec<u8>) -> Message {
+    let properties = Properties::parse(header.get(HEADER_FIXED..).unwrap_or_default());
+    // They were valid when the message was published; a change of rules must not lose it.
+    let unread = Traits { persistent: true, ..Traits::default() };
+    let traits = properties.map_or(unread, |properties| Traits::of(&properties));
+    if body.len() <= INLINE_BODY_MAX {
+        Message::with_inline_body(address, header, body, traits, scratch)
+    } else {
+        Message::with_chunks(address, header, vec![Bytes::copy_from_slice(body)], traits)
+    }
+}
