@@ -11,8 +11,9 @@ use leveret::config::{self, ConfigError, LogFormat, Settings};
 use leveret::server::clock::Clock;
 use leveret::server::{Server, tls_acceptor};
 use leveret::session::{Offer, Services};
-use leveret::storage::memory::MemoryMessages;
-use leveret::storage::{DataDirectory, RedbDefinitions, StoreError};
+use leveret::storage::disk::RealDisk;
+use leveret::storage::journal::{Journal, Options, Recovered, Sync};
+use leveret::storage::{DataDirectory, DurableMessages, RedbDefinitions, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
@@ -73,12 +74,18 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let clock = Clock::start();
     let (failed, mut failure) = mpsc::unbounded_channel();
     let started = Instant::now();
-    let definitions = open_definitions(&directory, failed)?;
-    let broker = broker(settings, &definitions);
+    let definitions = open_definitions(&directory, failed.clone())?;
+    let (journal, found) = open_journal(settings, &directory, failed)?;
+    let broker = broker(settings, &definitions, &journal);
     let recovered = broker.recover(definitions.load()?, clock.now());
     broker.create_vhost(&settings.default_vhost);
-    tracing::info!("recovered {recovered} in {} ms", started.elapsed().as_millis());
-    let services = services(settings, broker);
+    found.report.iter().for_each(|line| tracing::error!("journal: {line}"));
+    let left_out = &recovered.skipped_queues;
+    let messages = broker.recover_messages(found.queues, left_out, clock.now());
+    let took = started.elapsed().as_millis();
+    let stop = if found.clean { "a clean stop" } else { "no clean stop" };
+    tracing::info!("recovered {recovered}, {messages} messages after {stop}, in {took} ms");
+    let services = services(settings, Arc::clone(&broker));
     let server = Server::start(services, clock, &settings.amqp, &settings.amqps, acceptor).await?;
     let addresses: Vec<String> = server
         .addresses
@@ -94,8 +101,10 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     }
     tracing::info!("stopping");
     server.stop().await;
+    // Now that nobody has any in hand, it is known what was delivered before.
+    let stored = journal.shut_down(&broker.delivered_before());
     definitions.close();
-    Ok(())
+    Ok(stored?)
 }
 
 fn open_definitions(
@@ -109,14 +118,36 @@ fn open_definitions(
     RedbDefinitions::open(directory.path(), Box::new(on_failure)).map(Arc::new)
 }
 
-fn broker(settings: &Settings, definitions: &Arc<RedbDefinitions>) -> Arc<Broker> {
+fn open_journal(
+    settings: &Settings,
+    directory: &DataDirectory,
+    failed: mpsc::UnboundedSender<StoreError>,
+) -> Result<(Arc<Journal>, Recovered), StoreError> {
+    let sync = match settings.sync {
+        config::Sync::Always => Sync::Always,
+        config::Sync::Os => Sync::Os,
+    };
+    let options = Options { sync, ..Options::default() };
+    let on_failure = move |error| {
+        let _ = failed.send(error);
+    };
+    let path = directory.path().join("journal");
+    Journal::open(Arc::new(RealDisk), &path, options, Box::new(on_failure))
+}
+
+fn broker(
+    settings: &Settings,
+    definitions: &Arc<RedbDefinitions>,
+    journal: &Arc<Journal>,
+) -> Arc<Broker> {
     let limits = Limits {
         message_size_max: settings.message_size_max,
         consumers_per_channel_max: settings.consumers_per_channel_max,
         connections_max: settings.connections_max,
         outbox_bytes_high: settings.outbox_bytes_high,
     };
-    Broker::new(limits, Arc::clone(definitions) as _, Arc::new(MemoryMessages))
+    let messages = DurableMessages::new(Arc::clone(journal), Arc::clone(definitions) as _);
+    Broker::new(limits, Arc::clone(definitions) as _, Arc::new(messages))
 }
 
 fn services(settings: &Settings, broker: Arc<Broker>) -> Arc<Services> {

@@ -49,8 +49,10 @@ impl Vhost {
                 false => Group::ALONE,
             };
             let mut arrival = Arrival { first_stored: 0, group, now };
-            if !stored.is_empty() {
-                arrival.first_stored = self.messages.store(&mut stored.iter());
+            // Held until the last queue has taken its share.
+            let held = (!stored.is_empty()).then(|| self.messages.store(&mut stored.iter()));
+            if let Some(held) = &held {
+                arrival.first_stored = held.first;
             }
             // Nobody is told whether a queue refused one (behaviour B8.6).
             let mut refused = Vec::new();

@@ -289,8 +289,10 @@ impl Publisher {
     pub fn flush(&mut self, group: StoreGroup, now: Time, effects: &mut Effects) -> Flushed {
         let mut flushed = Flushed::default();
         let mut arrival = Arrival { first_stored: 0, group, now };
-        if !self.stored.is_empty() {
-            arrival.first_stored = self.store.store(&mut self.stored.iter());
+        // Held until the last queue has taken its share.
+        let stored = (!self.stored.is_empty()).then(|| self.store.store(&mut self.stored.iter()));
+        if let Some(stored) = &stored {
+            arrival.first_stored = stored.first;
             self.stored.clear();
         }
         for mut group in self.groups.drain(..) {

@@ -4,15 +4,17 @@
 //! argument that this version does not know, an end that is missing) is left out with a line in the
 //! log; it stays in the store, for a version that can do more with it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::topology::{BindingEnd, ExchangeDeclaration, resource_queue};
+use super::topology::{BindingEnd, ExchangeDeclaration, Topology, resource_queue};
 use super::{Broker, Vhost};
 use crate::exchange::ExchangeKind;
 use crate::names::{ExchangeName, QueueName};
 use crate::protocol::{AmqpError, ReplyCode};
 use crate::queue::{ConnectionId, Declaration, Effects, Options, Queue};
+use crate::storage::journal::RecoveredQueue;
 use crate::storage::{BindingRecord, Definition, ExchangeRecord, QueueId, QueueRecord, Record};
 use crate::time::Time;
 
@@ -65,6 +67,57 @@ impl Broker {
             recovered.restore(&vhost, definition.record, now);
         }
         recovered
+    }
+}
+
+impl Broker {
+    /// Puts messages back into the queues that [`recover`](Self::recover) has brought back, and says
+    /// how many there were. What lies in no queue any more is given up, but not what lies in one that
+    /// was left out.
+    pub fn recover_messages(
+        &self,
+        mut found: BTreeMap<u64, RecoveredQueue>,
+        left_out: &[QueueId],
+        now: Time,
+    ) -> usize {
+        let mut count = 0;
+        for (vhost, queue, id) in self.durable_queues() {
+            let Some(RecoveredQueue { messages, next_position, .. }) = found.remove(&id.0) else {
+                continue;
+            };
+            count += messages.len();
+            let mut effects = Effects::default();
+            queue.restore(messages, next_position, now, &mut effects);
+            vhost.act(now, &mut effects);
+        }
+        for id in found.into_keys().map(QueueId).filter(|id| !left_out.contains(id)) {
+            self.messages.queue_gone(id);
+        }
+        count
+    }
+
+    /// Positions, by queue, of messages that may have been delivered before and are ready now. To be
+    /// asked when the last connection is gone, for the store to remember (behaviour B12.4).
+    pub fn delivered_before(&self) -> Vec<(u64, Vec<(u64, u64)>)> {
+        let queues = self.durable_queues().into_iter();
+        let delivered = queues.map(|(_, queue, id)| {
+            let positions = queue.delivered_before();
+            (id.0, positions.iter().map(|(first, last)| (first.0, last.0)).collect())
+        });
+        delivered.filter(|(_, ranges): &(u64, Vec<(u64, u64)>)| !ranges.is_empty()).collect()
+    }
+
+    fn durable_queues(&self) -> Vec<(Arc<Vhost>, Arc<Queue>, QueueId)> {
+        let vhosts: Vec<Arc<Vhost>> = self.vhosts.read().values().cloned().collect();
+        let mut durable = Vec::new();
+        for vhost in vhosts {
+            for queue in vhost.read(Topology::queues) {
+                if let Some(id) = queue.log.as_ref().map(|log| log.id) {
+                    durable.push((Arc::clone(&vhost), queue, id));
+                }
+            }
+        }
+        durable
     }
 }
 

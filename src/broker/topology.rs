@@ -186,6 +186,10 @@ impl Topology {
         self.exchanges.insert(name, exchange);
     }
 
+    pub(super) fn queues(&self) -> Vec<Arc<Queue>> {
+        self.queues.values().cloned().collect()
+    }
+
     pub(super) fn add_queue(&mut self, queue: Arc<Queue>) {
         self.queues.insert(queue.name.clone(), queue);
     }

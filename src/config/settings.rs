@@ -26,6 +26,10 @@ pub struct Settings {
     pub http: Option<SocketAddr>,
     /// Directory that holds everything which survives a restart. Default `./data`.
     pub data_dir: PathBuf,
+    /// When a persistent message counts as stored: `always`, when it is synced to the disk, so that it
+    /// survives a loss of power; `os`, when it is written, so that it survives the end of the process.
+    /// Default `always`.
+    pub sync: Sync,
     /// `text` for people, `json` for collectors: one object per line. Default `text`.
     pub log_format: LogFormat,
     /// How much is logged: `error`, `warn`, `info`, `debug` or `trace`, or a list of levels per
@@ -64,6 +68,12 @@ pub struct Settings {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    Always,
+    Os,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     Text,
     Json,
@@ -75,13 +85,14 @@ pub struct Secret(String);
 
 impl Settings {
     /// The keys, in the order of the fields.
-    pub(super) const KEYS: [&'static str; 21] = [
+    pub(super) const KEYS: [&'static str; 22] = [
         "amqp",
         "amqps",
         "tls_certificate_file",
         "tls_key_file",
         "http",
         "data_dir",
+        "sync",
         "log_format",
         "log_level",
         "default_user",
@@ -120,6 +131,7 @@ impl Settings {
             "tls_key_file" => self.tls_key_file = Some(value.text()?.into()),
             "http" => self.http = value.optional(Value::address)?,
             "data_dir" => self.data_dir = value.text()?.into(),
+            "sync" => self.sync = value.word(&Sync::WORDS)?,
             "log_format" => self.log_format = value.word(&LogFormat::WORDS)?,
             "log_level" => self.log_level = log_level(value)?,
             "default_user" => self.default_user = value.name()?.into(),
@@ -189,6 +201,7 @@ impl Default for Settings {
             tls_key_file: None,
             http: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 15672))),
             data_dir: PathBuf::from("./data"),
+            sync: Sync::Always,
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
             default_user: "guest".into(),
@@ -207,6 +220,10 @@ impl Default for Settings {
             worker_threads: 0,
         }
     }
+}
+
+impl Sync {
+    const WORDS: [(&'static str, Self); 2] = [("always", Self::Always), ("os", Self::Os)];
 }
 
 impl LogFormat {

@@ -34,7 +34,7 @@ pub use self::subscribers::{Subscription, SubscriptionId};
 
 use self::state::State;
 use crate::delivery::Outgoing;
-use crate::message::{Message, Positions, Queued};
+use crate::message::{Message, Position, Positions, Queued};
 use crate::names::QueueName;
 use crate::protocol::FieldTable;
 use crate::storage::{Group, LogPosition};
@@ -175,6 +175,25 @@ impl Queue {
         let log = state.publish(self, batch, arrival, rejected, effects);
         state.report_deadline(self, effects);
         log
+    }
+
+    /// Fills a queue at start with what the store kept: position, message, and whether it may have been
+    /// delivered before. Its times to live count from now.
+    pub fn restore(
+        self: &Arc<Self>,
+        messages: Vec<(Position, Message, bool)>,
+        next_position: u64,
+        now: Time,
+        effects: &mut Effects,
+    ) {
+        let mut state = self.state.lock();
+        state.restore(self, messages, next_position, now);
+        state.report_deadline(self, effects);
+    }
+
+    /// Positions of ready messages that may have been delivered before.
+    pub fn delivered_before(&self) -> Positions {
+        self.state.lock().ready.delivered_before()
     }
 
     /// Attaches a consumer; it gets messages at once if there are any.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::message::Queued;
+use crate::message::{Position, Positions, Queued};
 use crate::time::Time;
 
 /// More returned messages than this are merged in one pass instead of being inserted one by one.
@@ -91,6 +91,19 @@ impl Ready {
     pub(super) fn head_deadline(&self) -> Time {
         let head = self.highest().and_then(|index| self.lines.get(index)?.front());
         head.map_or(Time::NEVER, |head| head.deadline)
+    }
+
+    /// Positions of those that may have been delivered before.
+    pub(super) fn delivered_before(&self) -> Positions {
+        let mut delivered: Vec<Position> = self
+            .lines
+            .iter()
+            .flatten()
+            .filter(|queued| queued.redelivered)
+            .map(|queued| queued.position)
+            .collect();
+        delivered.sort_unstable();
+        delivered.into_iter().collect()
     }
 
     /// Puts messages back at their positions, whatever order they come in.

@@ -113,6 +113,20 @@ impl State {
         self.ready.push(Queued { message, position, deadline, redelivered: false });
     }
 
+    pub(super) fn restore(
+        &mut self,
+        queue: &Queue,
+        messages: Vec<(Position, Message, bool)>,
+        next_position: u64,
+        now: Time,
+    ) {
+        for (position, message, redelivered) in messages {
+            let deadline = deadline(&message, &queue.declaration.options, now);
+            self.ready.push(Queued { message, position, deadline, redelivered });
+        }
+        self.next_position = self.next_position.max(next_position);
+    }
+
     pub(super) fn requeue(
         &mut self,
         queue: &Arc<Queue>,

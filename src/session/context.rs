@@ -15,6 +15,9 @@ use crate::queue::{ConnectionId, Effects, Queue, Settled};
 use crate::storage::{Commit, Group, LogPosition, StoreError};
 use crate::time::Time;
 
+/// Bytes on their way to the disk at which publishers of persistent messages are not read any more.
+const PRESSURE_MAX: usize = 32 * 1024 * 1024;
+
 /// Deliveries of one source that are done with.
 #[derive(Debug)]
 pub struct Settlement {
@@ -59,6 +62,8 @@ pub struct Context {
     pub confirming: Vec<ChannelNumber>,
     /// Some channel has confirms that wait for the store.
     pub awaiting_store: bool,
+    /// The store is behind with what this connection published: it is not read until that has changed.
+    pub is_congested: bool,
     /// A buffer to build messages in.
     pub scratch: Vec<u8>,
     /// Requests that were or will be answered later, over all channels.
@@ -127,6 +132,9 @@ impl Context {
             return;
         }
         let flushed = self.publisher.flush(Group::ALONE, self.now, &mut self.effects);
+        if flushed.log.is_some() {
+            self.look_for_congestion();
+        }
         let store = Arc::clone(self.services.broker.message_store());
         let mut waits = None;
         for number in std::mem::take(&mut self.confirming) {
@@ -143,6 +151,16 @@ impl Context {
         }
         if let Some(position) = waits {
             self.await_store(position);
+        }
+    }
+
+    /// Stops reading a publisher that is faster than the disk.
+    pub fn look_for_congestion(&mut self) {
+        let store = self.services.broker.message_store();
+        self.is_congested = store.pressure() > PRESSURE_MAX;
+        if self.is_congested {
+            let outbox = Arc::clone(&self.outbox);
+            store.when_durable(store.position(), Box::new(move || outbox.ring()));
         }
     }
 

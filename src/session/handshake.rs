@@ -167,6 +167,7 @@ impl Handshake {
             settled: Vec::new(),
             confirming: Vec::new(),
             awaiting_store: false,
+            is_congested: false,
             scratch: Vec::new(),
             tickets: 0,
             turn: 0,

@@ -404,6 +404,9 @@ impl Open {
             }
         }
         self.ctx.answer_confirms(&mut self.channels);
+        if self.ctx.is_congested {
+            self.ctx.look_for_congestion();
+        }
         self.end_batch();
         Ok(turn)
     }
@@ -501,6 +504,7 @@ impl Open {
     pub fn wants_input(&self) -> bool {
         // Most connections never parked anything.
         self.ctx.output.len() < OUTPUT_STOP
+            && !self.ctx.is_congested
             && (self.ctx.tickets == 0 || self.channels.parked_bytes() < PARKED_STOP)
     }
 

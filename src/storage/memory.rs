@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::{
     Change, Commit, DefinitionStore, Done, Group, LogPosition, MessageStore, QueueId, Run,
-    StoreError,
+    StoreError, Stored,
 };
 use crate::message::{Message, Position, Positions};
 use crate::names::VhostName;
@@ -46,8 +46,8 @@ impl DefinitionStore for MemoryDefinitions {
 pub struct MemoryMessages;
 
 impl MessageStore for MemoryMessages {
-    fn store(&self, _messages: &mut dyn Iterator<Item = &Message>) -> u64 {
-        0
+    fn store(&self, _messages: &mut dyn Iterator<Item = &Message>) -> Stored {
+        Stored::unheld(0)
     }
 
     fn enqueue(&self, _group: Group, _queue: QueueId, _runs: &[Run]) -> LogPosition {
@@ -66,12 +66,20 @@ impl MessageStore for MemoryMessages {
         LogPosition(0)
     }
 
+    fn position(&self) -> LogPosition {
+        LogPosition(0)
+    }
+
     fn durable(&self) -> LogPosition {
         LogPosition(0)
     }
 
     fn when_durable(&self, _position: LogPosition, wake: Box<dyn FnOnce() + Send>) {
         wake();
+    }
+
+    fn pressure(&self) -> usize {
+        0
     }
 }
 
@@ -188,11 +196,11 @@ impl DefinitionStore for HeldStore {
 }
 
 impl MessageStore for HeldStore {
-    fn store(&self, messages: &mut dyn Iterator<Item = &Message>) -> u64 {
+    fn store(&self, messages: &mut dyn Iterator<Item = &Message>) -> Stored {
         let mut held = self.0.lock();
         let first = held.stored;
         held.stored += messages.count() as u64;
-        first
+        Stored::unheld(first)
     }
 
     fn enqueue(&self, group: Group, queue: QueueId, runs: &[Run]) -> LogPosition {
@@ -224,6 +232,10 @@ impl MessageStore for HeldStore {
         self.0.lock().append(Record::EndGroup(group.0))
     }
 
+    fn position(&self) -> LogPosition {
+        LogPosition(self.0.lock().appended)
+    }
+
     fn durable(&self) -> LogPosition {
         LogPosition(self.0.lock().durable)
     }
@@ -236,5 +248,9 @@ impl MessageStore for HeldStore {
         } else {
             held.waiting.push((position, wake));
         }
+    }
+
+    fn pressure(&self) -> usize {
+        0
     }
 }

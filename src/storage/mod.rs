@@ -10,11 +10,13 @@
 mod definitions;
 mod directory;
 pub mod disk;
+mod durable;
 pub mod journal;
 pub mod memory;
 
 pub use self::definitions::RedbDefinitions;
 pub use self::directory::{DataDirectory, DirectoryError};
+pub use self::durable::DurableMessages;
 
 use crate::message::{Message, Position, Positions};
 use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
@@ -146,6 +148,23 @@ impl Group {
     pub const ALONE: Self = Self(0);
 }
 
+/// Messages that the store has been handed and queues are about to take. They are kept at least as long
+/// as this lives.
+#[must_use = "what is not held may be gone before a queue has taken it"]
+pub struct Stored {
+    /// The number of the first one.
+    pub first: u64,
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    hold: Option<journal::Stored>,
+}
+
+impl Stored {
+    /// By a store that keeps nothing, or everything.
+    pub fn unheld(first: u64) -> Self {
+        Self { first, hold: None }
+    }
+}
+
 /// Consecutive messages of the store that a queue took at consecutive positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
@@ -159,8 +178,8 @@ pub struct Run {
 /// locks the caller holds, and become durable later, in the order in which they were handed in.
 pub trait MessageStore: Send + Sync {
     /// Hands in messages, each once, however many queues it goes to. They are numbered one after
-    /// another from the number returned.
-    fn store(&self, messages: &mut dyn Iterator<Item = &Message>) -> u64;
+    /// another.
+    fn store(&self, messages: &mut dyn Iterator<Item = &Message>) -> Stored;
 
     /// A queue has taken messages that were stored before.
     fn enqueue(&self, group: Group, queue: QueueId, runs: &[Run]) -> LogPosition;
@@ -176,9 +195,15 @@ pub trait MessageStore: Send + Sync {
 
     fn end_group(&self, group: Group) -> LogPosition;
 
+    /// Everything handed in so far.
+    fn position(&self) -> LogPosition;
+
     /// Everything up to here survives. Never goes back.
     fn durable(&self) -> LogPosition;
 
     /// Calls `wake` once `durable` has reached `position`; at once when it already has.
     fn when_durable(&self, position: LogPosition, wake: Box<dyn FnOnce() + Send>);
+
+    /// Bytes handed in that are not durable yet. Publishers are slowed down when they are many.
+    fn pressure(&self) -> usize;
 }
