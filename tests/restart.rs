@@ -111,7 +111,7 @@ async fn definitions_survive_a_kill() {
 
     for _ in 0..2 {
         let broker = Broker::start(data.path());
-        let recovered = "recovered 1 vhosts, 2 exchanges, 50 queues, 2 bindings, 0 left out in ";
+        let recovered = "recovered 1 vhosts, 2 exchanges, 50 queues, 2 bindings, 0 left out, ";
         assert!(broker.log.iter().any(|line| line.contains(recovered)), "{:?}", broker.log);
         let channel = broker.channel().await;
         declare(&channel, true).await;

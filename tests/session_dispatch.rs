@@ -109,7 +109,7 @@ fn client_that_does_not_read_is_passed_over() {
     peer.consume(1, "q", "c");
     let body = vec![b'x'; 300_000];
     for _ in 0..40 {
-        peer.publish(1, "", "q", &support::text(), &body);
+        peer.publish(1, "", "q", &text(), &body);
     }
     let delivered = peer.unseen();
     assert!((21..40).contains(&delivered), "{delivered} of 40");
