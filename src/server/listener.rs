@@ -74,7 +74,11 @@ fn prepare(socket: &TcpStream, peer: SocketAddr) -> Peer {
 
 async fn serve_tls(socket: TcpStream, peer: Peer, acceptor: Acceptor, shared: Arc<Shared>) {
     let patience = shared.services.offer.handshake_timeout;
-    match tokio::time::timeout(patience, acceptor.accept(socket)).await {
+    let accepted = tokio::select! {
+        accepted = tokio::time::timeout(patience, acceptor.accept(socket)) => accepted,
+        () = shared.stop_listening.cancelled() => return,
+    };
+    match accepted {
         Ok(Ok(stream)) => run(stream, peer, shared).await,
         Ok(Err(error)) => tracing::info!(peer = peer.name, %error, "TLS handshake failed"),
         Err(_) => tracing::info!(peer = peer.name, "TLS handshake timed out"),
@@ -105,6 +109,11 @@ impl Entry {
     fn new(shared: Arc<Shared>, session: &Session) -> Self {
         let id = session.id().0;
         shared.outboxes.lock().insert(id, Arc::clone(session.outbox()));
+        // Whoever stops the server cancels first and then tells those in the list: this one is either
+        // there by then, or sees that it is late.
+        if shared.stop_listening.is_cancelled() {
+            super::shut_down(session.outbox());
+        }
         Self { shared, id }
     }
 }

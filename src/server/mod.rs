@@ -105,14 +105,19 @@ impl Server {
     pub async fn stop(self) {
         self.shared.stop_listening.cancel();
         for outbox in self.shared.outboxes.lock().values() {
-            outbox.notify(Outgoing::Shutdown(SHUTDOWN_REASON.to_owned()));
-            outbox.ring();
+            shut_down(outbox);
         }
         self.shared.connections.close();
         if tokio::time::timeout(DRAIN_MAX, self.shared.connections.wait()).await.is_err() {
             tracing::warn!("some clients did not answer the close in time");
         }
     }
+}
+
+/// Tells a connection that the broker stops.
+fn shut_down(outbox: &Outbox) {
+    outbox.notify(Outgoing::Shutdown(SHUTDOWN_REASON.to_owned()));
+    outbox.ring();
 }
 
 fn local_address(listener: &TcpListener) -> Result<SocketAddr, ServerError> {
