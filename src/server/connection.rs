@@ -51,6 +51,8 @@ pub(super) struct Connection<S> {
     idle_at: Time,
     /// Bytes came or went since the last such look.
     active: bool,
+    /// The stream may have kept some of what it took.
+    unflushed: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -65,6 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             timer_at,
             idle_at: Time::NEVER,
             active: false,
+            unflushed: false,
             session,
         }
     }
@@ -74,11 +77,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         poll_fn(|context| self.poll(context)).await;
         self.session.end(self.clock.now());
         self.give_back();
-        if self.stream.shutdown().await.is_ok() {
+        // TLS has a word of its own to say, for which a client that does not read has no room.
+        let farewell = async {
+            self.stream.shutdown().await?;
             let mut rest = [0; 64];
-            let hung_up = async { while matches!(self.stream.read(&mut rest).await, Ok(1..)) {} };
-            let _ = tokio::time::timeout(LINGER, hung_up).await;
-        }
+            while self.stream.read(&mut rest).await? > 0 {}
+            Ok::<(), std::io::Error>(())
+        };
+        let _ = tokio::time::timeout(LINGER, farewell).await;
     }
 
     /// Ready when the connection is over.
@@ -134,10 +140,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Pending => break,
             }
         }
-        if total > 0 && self.session.output().is_empty() {
+        self.unflushed |= total > 0;
+        if self.unflushed && self.session.output().is_empty() {
             match Pin::new(&mut self.stream).poll_flush(context) {
                 Poll::Ready(Err(_)) => return Err(()),
-                Poll::Ready(Ok(())) | Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                // The socket has no room for what TLS has taken in: to be asked again.
+                Poll::Pending => {}
             }
         }
         Ok(total)
