@@ -1,6 +1,7 @@
 //! The leveret binary: flags to settings, settings and what the data directory holds to a broker, a
 //! broker to sockets, and then waiting for a signal.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     let settings = match config::load(std::env::args_os(), env) {
         Ok(settings) => settings,
         Err(ConfigError::Help(text)) => {
-            println!("{text}");
+            say(std::io::stdout(), &text);
             return ExitCode::SUCCESS;
         }
         Err(error) => return fail(&error),
@@ -48,13 +49,22 @@ fn main() -> ExitCode {
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("leveret: {error}");
+    say(std::io::stderr(), &format!("leveret: {error}"));
     ExitCode::FAILURE
+}
+
+/// Where nobody listens any more, nothing is said; that is no reason to stop.
+fn say(mut out: impl Write, line: &str) {
+    let _ = writeln!(out, "{line}");
 }
 
 fn start_log(settings: &Settings) {
     let filter = EnvFilter::new(&settings.log_level);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // It would report a broken stderr on stderr, and that panics.
+        .log_internal_errors(false);
     match settings.log_format {
         LogFormat::Text => log.with_ansi(false).init(),
         LogFormat::Json => log.json().init(),
@@ -92,7 +102,8 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
         .iter()
         .map(|(address, tls)| format!("{} {address}", if *tls { "amqps" } else { "amqp" }))
         .collect();
-    eprintln!("leveret {} ready: {}", env!("CARGO_PKG_VERSION"), addresses.join(", "));
+    let version = env!("CARGO_PKG_VERSION");
+    say(std::io::stderr(), &format!("leveret {version} ready: {}", addresses.join(", ")));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -1,0 +1,334 @@
+//! The binary as its operators and their scripts meet it: flags, lines on stderr, signals, exit codes.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
+
+#[path = "support/server.rs"]
+mod server;
+#[path = "support/socket.rs"]
+mod socket;
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+
+use futures_util::StreamExt;
+use lapin::{Connection, ConnectionProperties};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use server::{PATIENCE, soon};
+use socket::Socket;
+
+/// A broker that runs, until it is dropped.
+struct Broker {
+    child: Child,
+    lines: Receiver<String>,
+    ready: String,
+}
+
+fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
+    // Not what the machine's own broker is configured by.
+    command.env_clear().args(args).stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end.
+fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
+    command(args).output().unwrap()
+}
+
+/// It ended with exit code 1 and one clear line, whatever the log had to tell before.
+#[track_caller]
+fn refused<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> String {
+    let Output { status, stdout, stderr } = run(args);
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!((status.code(), stdout.as_slice()), (Some(1), &b""[..]), "{stderr}");
+    let mut lines: Vec<&str> = stderr.lines().filter(|line| !line.contains(" INFO ")).collect();
+    let line = lines.pop().unwrap();
+    assert!(line.starts_with("leveret: ") && lines.is_empty(), "not one clear line: {stderr}");
+    line.to_owned()
+}
+
+impl Broker {
+    /// Starts it and waits for the line that says that it is ready.
+    fn start<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
+        let mut child = command(args).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (send, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines() {
+                // Who does not listen any more has closed the pipe, too.
+                if send.send(line.unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut broker = Self { child, lines, ready: String::new() };
+        broker.ready = broker.line(" ready: ");
+        broker
+    }
+
+    /// On a port and in a directory of its own.
+    fn start_in(directory: &tempfile::TempDir) -> Self {
+        let directory = directory.path().join("data");
+        Self::start([
+            OsStr::new("--amqp"),
+            "127.0.0.1:0".as_ref(),
+            "--data-dir".as_ref(),
+            directory.as_ref(),
+        ])
+    }
+
+    /// The next line that contains this.
+    #[track_caller]
+    fn line(&self, part: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|error| panic!("no line says {part:?}: {error}"));
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// The addresses that the ready line names, each behind its protocol.
+    fn addresses(&self, protocol: &str) -> Vec<SocketAddr> {
+        let (_, listed) = self.ready.split_once(" ready: ").unwrap();
+        let of = |part: &str| part.strip_prefix(protocol)?.strip_prefix(' ')?.parse().ok();
+        listed.split(", ").filter_map(of).collect()
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.addresses("amqp")[0]
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    /// Waits for its end: the exit code.
+    #[track_caller]
+    fn exit_code(mut self) -> Option<i32> {
+        // Its stderr ends with it.
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end"),
+            }
+        }
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[tokio::test]
+async fn ready_line_names_every_address() {
+    let directory = directory();
+    let data = directory.path().join("data").display().to_string();
+    let broker = Broker::start([
+        "serve",
+        "--amqp",
+        "127.0.0.1:0",
+        "--amqp",
+        "127.0.0.1:0",
+        "--data-dir",
+        &data,
+    ]);
+    let expected = format!("leveret {} ready: amqp 127.0.0.1:", env!("CARGO_PKG_VERSION"));
+    assert!(broker.ready.starts_with(&expected), "{}", broker.ready);
+    let addresses = broker.addresses("amqp");
+    assert_eq!(addresses.len(), 2, "{}", broker.ready);
+    for address in addresses {
+        Socket::open(address).await.declare("q").await;
+    }
+}
+
+#[test]
+fn help_and_version_are_no_failures() {
+    for (flag, expected) in
+        [("--help", "--data-dir"), ("--version", concat!("leveret ", env!("CARGO_PKG_VERSION")))]
+    {
+        let Output { status, stdout, stderr } = run([flag]);
+        let stdout = String::from_utf8(stdout).unwrap();
+        assert_eq!((status.code(), stderr.as_slice()), (Some(0), &b""[..]));
+        assert!(stdout.contains(expected) && stdout.ends_with('\n'), "{stdout}");
+    }
+}
+
+#[test]
+fn address_in_use_is_one_line() {
+    let directory = directory();
+    let data = directory.path().join("data").display().to_string();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().map(|address| (taken, address.to_string())).unwrap();
+    // All addresses or none: the first one is fine.
+    let args = ["--amqp", "127.0.0.1:0", "--amqp", &taken.1, "--data-dir", &data];
+    let line = refused(args);
+    let expected = format!("leveret: cannot listen on {}: Address already in use", taken.1);
+    assert!(line.starts_with(&expected), "{line}");
+    // Nothing is left half-started: the directory is free.
+    drop(taken);
+    Broker::start_in(&directory);
+}
+
+#[test]
+fn what_is_wrong_with_the_command_line_is_one_line() {
+    for (args, expected) in [
+        (&["--nonsense"][..], "--nonsense"),
+        (&["dance"], "dance"),
+        (&["--amqp"], "--amqp"),
+        (&["--amqp", "nowhere"], "nowhere"),
+        (&["--amqp", "127.0.0.1:99999"], "127.0.0.1:99999"),
+        (&["--log-format", "poem"], "poem"),
+        (&["--amqps", "127.0.0.1:0"], "tls_certificate_file"),
+        (&["--config", "/nowhere/at/all.toml"], "/nowhere/at/all.toml"),
+    ] {
+        let line = refused(args);
+        assert!(line.contains(expected), "{line}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_configuration_is_one_line() {
+    let directory = directory();
+    let file = directory.path().join("leveret.toml");
+    let path = file.display().to_string();
+    for (content, expected) in [
+        (
+            "heartbeat_secconds = 5",
+            &*format!(
+                "{path}:1: unknown key \"heartbeat_secconds\"; did you mean \"heartbeat_seconds\"?"
+            ),
+        ),
+        ("# fine\nframe_max = 12", &*format!("{path}:2: frame_max")),
+        ("frame_max = ", &*format!("{path}:1")),
+        ("amqp = []", "no client could connect"),
+        ("data_dir = \"/dev/null/data\"", "/dev/null/data"),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let line = refused(["--config", &path]);
+        assert!(line.contains(expected), "{line}");
+    }
+    let mut command = command(["--amqp", "127.0.0.1:0"]);
+    let Output { status, stderr, .. } = command.env("LEVERET_FRAME_MAX", "tiny").output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!((status.code(), stderr.lines().count()), (Some(1), 1));
+    assert!(stderr.contains("LEVERET_FRAME_MAX"), "{stderr}");
+}
+
+#[test]
+fn data_directory_has_one_process_at_a_time() {
+    let directory = directory();
+    let data = directory.path().join("data").display().to_string();
+    let holder = Broker::start_in(&directory);
+    let line = refused(["--amqp", "127.0.0.1:0", "--data-dir", &data]);
+    assert_eq!(line, format!("leveret: the data directory {data} is in use by another process"));
+    // However it ends, the directory is free.
+    holder.signal("KILL");
+    assert_eq!(holder.exit_code(), None);
+    Broker::start_in(&directory);
+}
+
+#[tokio::test]
+async fn signals_close_connections_and_end_it_well() {
+    for signal in ["TERM", "INT"] {
+        let directory = directory();
+        let broker = Broker::start_in(&directory);
+        let url = format!("amqp://{}/%2f", broker.address());
+        let connection = Connection::connect(&url, ConnectionProperties::default());
+        let connection = soon(connection).await.unwrap();
+        let mut events = Box::pin(connection.events_listener());
+        // Neither of these gets in its way.
+        let mut half_open = Socket::dial(broker.address()).await;
+        let mut silent = Socket::open(broker.address()).await;
+        broker.signal(signal);
+        let reason = loop {
+            let event = soon(events.next()).await.expect("no reason was given");
+            if let lapin::Event::Error(error) = event {
+                break error;
+            }
+        };
+        let lapin::ErrorKind::ProtocolError(reason) = reason.kind() else {
+            panic!("{reason}");
+        };
+        let expected =
+            "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'";
+        assert_eq!((reason.get_id(), reason.get_message().as_str()), (320, expected));
+        assert_eq!(silent.refusal().await, (320, expected.to_owned()));
+        assert!(half_open.rest().await.is_empty());
+        drop(silent);
+        let code = tokio::task::spawn_blocking(|| broker.exit_code());
+        assert_eq!(soon(code).await.unwrap(), Some(0), "after SIG{signal}");
+    }
+}
+
+/// Somebody looks at the first lines only: `leveret 2>&1 | head`. The log has nowhere to go then, and
+/// the clients do not care.
+#[tokio::test]
+async fn broker_outlives_the_reader_of_its_log() {
+    let directory = directory();
+    let data = directory.path().join("data");
+    let mut child = command([
+        OsStr::new("--amqp"),
+        "127.0.0.1:0".as_ref(),
+        "--data-dir".as_ref(),
+        data.as_ref(),
+    ]);
+    let mut child = child.stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains(" ready: ") {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0);
+    }
+    drop(stderr);
+    let address = line.trim().rsplit(' ').next().unwrap().parse().unwrap();
+    let mut broker = Broker { child, lines: channel().1, ready: line };
+    for _ in 0..3 {
+        let mut socket = Socket::open(address).await;
+        socket.declare("q").await;
+        socket.publish("q", b"hello").await;
+    }
+    broker.signal("TERM");
+    let code = tokio::task::spawn_blocking(move || broker.child.wait().unwrap().code());
+    assert_eq!(soon(code).await.unwrap(), Some(0));
+}
+
+#[test]
+fn ready_line_says_which_addresses_want_tls() {
+    let directory = directory();
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    std::fs::write(path("chain.pem"), cert.pem()).unwrap();
+    std::fs::write(path("key.pem"), signing_key.serialize_pem()).unwrap();
+    let config = format!(
+        "tls_certificate_file = {:?}\ntls_key_file = {:?}\ndata_dir = {:?}\n",
+        path("chain.pem"),
+        path("key.pem"),
+        path("data")
+    );
+    std::fs::write(path("leveret.toml"), config).unwrap();
+    let args =
+        ["--config", &path("leveret.toml"), "--amqp", "127.0.0.1:0", "--amqps", "127.0.0.1:0"];
+    let broker = Broker::start(args);
+    let counts = ["amqp", "amqps"].map(|protocol| broker.addresses(protocol).len());
+    assert_eq!(counts, [1, 1], "{}", broker.ready);
+    drop(broker);
+    std::fs::write(path("key.pem"), "no key").unwrap();
+    let line = refused(args);
+    assert!(line.contains("key.pem"), "{line}");
+}
