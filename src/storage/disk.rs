@@ -10,12 +10,14 @@
 //! Invariant: no other file of `storage` names `std::fs`, but for the lock on the data directory.
 
 mod faulty;
+mod memory;
 mod real;
 
 use std::io::{self, IoSlice};
 use std::path::Path;
 
 pub use self::faulty::{Fault, FaultyDisk};
+pub use self::memory::MemoryDisk;
 pub use self::real::RealDisk;
 
 /// A file system. Names of files in a directory are plain text; other names are not listed.
@@ -86,3 +88,6 @@ pub trait DiskRead: Send + Sync {
         Ok(self.len()? == 0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@
 //! real disks do are copied faithfully: a removal that was not synced may be undone, and after a sync
 //! has failed a later one succeeds and makes nothing durable.
 //!
-//! The inner disk is never asked to sync: what survives is decided here, and tests are quicker.
+//! The inner disk is not asked to sync files: what survives is decided here, and tests are quicker.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -89,7 +89,7 @@ impl FaultyDisk {
         Self(Arc::new(Shared { inner: Box::new(inner), state, syncs }))
     }
 
-    /// Operations so far; those that only look are not counted.
+    /// Operations so far. Listing a directory and asking for free bytes are none.
     pub fn operations(&self) -> u64 {
         self.0.state.lock().operations
     }
@@ -307,6 +307,7 @@ impl Disk for FaultyDisk {
 
     fn sync_dir(&self, directory: &Path) -> io::Result<()> {
         let mut state = self.whole_operation()?;
+        self.0.inner.list(directory)?;
         let here = |entry: &Entry| {
             let (Entry::Created(path)
             | Entry::Removed { path, .. }

@@ -1,20 +1,23 @@
 //! The journal as its callers see it, on a disk that can fail and lose power.
 
 use std::collections::BTreeSet;
+use std::io::IoSlice;
 use std::path::PathBuf;
 use std::sync::mpsc;
 
-use tempfile::TempDir;
-
 use super::*;
 use crate::message::{Traits, write_address};
-use crate::storage::disk::{FaultyDisk, RealDisk};
+use crate::storage::disk::{Fault, FaultyDisk, MemoryDisk};
+
+mod damage;
+mod faults;
+mod model;
+mod recycling;
 
 /// What is where: (queue, position, body).
 type Contents = BTreeSet<(u64, u64, String)>;
 
 struct Rig {
-    directory: TempDir,
     disk: FaultyDisk,
     options: Options,
     failures: Arc<Mutex<Vec<String>>>,
@@ -27,12 +30,12 @@ impl Rig {
 
     fn with_files_of(file_bytes: u64) -> Self {
         let options = Options { file_bytes, ..Options::default() };
-        let directory = tempfile::tempdir().unwrap();
-        Self { directory, disk: FaultyDisk::new(RealDisk), options, failures: Arc::default() }
+        let disk = FaultyDisk::new(MemoryDisk::default());
+        Self { disk, options, failures: Arc::default() }
     }
 
     fn path(&self) -> PathBuf {
-        self.directory.path().join("journal")
+        PathBuf::from("/data/journal")
     }
 
     fn try_open(&self) -> Result<(Arc<Journal>, Recovered), StoreError> {
@@ -44,6 +47,27 @@ impl Rig {
 
     fn open(&self) -> (Arc<Journal>, Recovered) {
         self.try_open().unwrap()
+    }
+
+    fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let read = |name: String| {
+            let bytes = self.disk.read_all(&self.path().join(&name)).unwrap();
+            (name, bytes)
+        };
+        self.disk.list(&self.path()).unwrap().into_iter().map(read).collect()
+    }
+
+    /// A journal that consists of these files.
+    fn of(files: &[(String, Vec<u8>)]) -> Self {
+        let rig = Self::new();
+        rig.disk.create_dir_all(&rig.path()).unwrap();
+        for (name, bytes) in files {
+            let mut file = rig.disk.create(&rig.path().join(name)).unwrap();
+            file.append(&mut [IoSlice::new(bytes)]).unwrap();
+            file.sync_data().unwrap();
+        }
+        rig.disk.sync_dir(&rig.path()).unwrap();
+        rig
     }
 }
 
