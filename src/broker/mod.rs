@@ -1,7 +1,7 @@
 //! Names to things, and the rules that span rooms.
 //!
 //! The broker holds the vhosts; a [`Vhost`] holds its topology: exchanges, queues and the bindings
-//! between them, under one read-write lock that the data path takes only when its [`RouteCache`]
+//! between them, under one read-write lock that the data path takes only when its route cache
 //! misses. A [`Publisher`] is a connection's way in: it routes, gathers a read's messages by queue and
 //! hands each queue its share under one lock.
 //!

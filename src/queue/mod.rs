@@ -2,7 +2,7 @@
 //!
 //! In come published, requeued and settled messages, subscriptions and cancellations; out go
 //! deliveries into outboxes, and [`Effects`]: whom to wake and what died, for the caller to act on when
-//! the lock is gone. One mutex per queue guards plain [`state`]; it is held for a batch, never across
+//! the lock is gone. One mutex per queue guards plain `state`; it is held for a batch, never across
 //! an await, a file or a call into another room.
 //!
 //! ```text

@@ -10,12 +10,12 @@
 //!
 //! A message is in the log once, under a number. That a queue took it, and that it is settled, are
 //! records that name the queue and the message's position there. Everything in memory is kept per
-//! range of positions (see [`live`]), not per message.
+//! range of positions (see `live`), not per message.
 //!
 //! **How much disk it takes.** Files are only ever removed oldest first. A file that is home to
 //! nothing needed goes at once. When the journal is larger than `2 × live bytes + 4 × file_bytes`, the
 //! thread carries what is needed of the oldest file to the newest, a piece with each group, until the
-//! file can go ([`recycle`]). So one old message that stays for ever is copied now and then, and pins
+//! file can go (`recycle`). So one old message that stays for ever is copied now and then, and pins
 //! nothing.
 //!
 //! What carrying costs: it goes on only while more than half of the log is waste. Between two
