@@ -6,7 +6,8 @@
 //! with each group of the callers, and once that is synced the file is home to nothing.
 //!
 //! A crash in the middle of it leaves some things in the log twice, under the same numbers and
-//! positions. Recovery takes the later place of a message and ignores an enqueue it knows.
+//! positions. Recovery takes the later place of a message and ignores an enqueue it knows. So enqueues
+//! are never in an older file than the messages they name, and no file goes that has the only one.
 //!
 //! Invariant: what a file is home to is written and synced elsewhere before the file goes.
 
@@ -28,6 +29,8 @@ pub struct Carry {
     file: u64,
     reader: LogReader,
     places: Vec<Place>,
+    /// Messages of the piece at hand.
+    copies: Vec<u8>,
 }
 
 impl Writer {
@@ -51,12 +54,15 @@ impl Writer {
             && let Some(file) = self.file_to_carry()
         {
             let reader = self.read(file)?;
-            self.carry = Some(Carry { file, reader, places: self.live.carry(file) });
+            let (places, copies) = (self.live.carry(file), Vec::new());
+            self.carry = Some(Carry { file, reader, places, copies });
         }
         let Some(mut carry) = self.carry.take() else { return Ok(()) };
         carry.places.extend(self.live.late_places());
-        let (numbers, more) = self.carry_messages(&mut carry)?;
+        let (numbers, more) = self.copy_messages(&mut carry)?;
+        // Enqueues first: were they torn off, the old file would look unneeded with them in it.
         self.carry_places(&carry, &numbers);
+        self.own.append(&mut carry.copies);
         let snapshots = if more { Vec::new() } else { self.live.snapshots(carry.file) };
         for queue in &snapshots {
             record::put_settled(&mut self.own, *queue, &self.live.settled_ranges(*queue));
@@ -78,16 +84,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Copies the messages of a piece that are needed, and says which and whether there are more.
-    fn carry_messages(&mut self, carry: &mut Carry) -> Result<(RangeSet, bool), StoreError> {
+    /// Gathers the messages of a piece that are needed; says which, and whether there are more.
+    fn copy_messages(&self, carry: &mut Carry) -> Result<(RangeSet, bool), StoreError> {
         let path = file::path(&self.directory, carry.file);
         let piece = PIECE.min(self.options.file_bytes / 4);
         let (start, mut numbers) = (carry.reader.offset(), RangeSet::default());
-        while self.own.len() as u64 <= piece && carry.reader.offset() - start <= 4 * piece {
+        while carry.copies.len() as u64 <= piece && carry.reader.offset() - start <= 4 * piece {
             match carry.reader.next().map_err(failed("read", &path))? {
                 Next::Record { record: Record::Message { number, .. }, content, .. } => {
                     if self.live.lives_in(number, carry.file) {
-                        record::put_copy(&mut self.own, content);
+                        record::put_copy(&mut carry.copies, content);
                         numbers.add(number, number);
                     }
                 }

@@ -14,6 +14,11 @@ mod faults;
 mod model;
 mod recycling;
 
+/// Files of a journal, by name.
+type Files = Vec<(String, Vec<u8>)>;
+
+const DIRECTORY: &str = "/data/journal";
+
 /// What is where: (queue, position, body).
 type Contents = BTreeSet<(u64, u64, String)>;
 
@@ -35,7 +40,7 @@ impl Rig {
     }
 
     fn path(&self) -> PathBuf {
-        PathBuf::from("/data/journal")
+        PathBuf::from(DIRECTORY)
     }
 
     fn try_open(&self) -> Result<(Arc<Journal>, Recovered), StoreError> {
@@ -49,12 +54,8 @@ impl Rig {
         self.try_open().unwrap()
     }
 
-    fn files(&self) -> Vec<(String, Vec<u8>)> {
-        let read = |name: String| {
-            let bytes = self.disk.read_all(&self.path().join(&name)).unwrap();
-            (name, bytes)
-        };
-        self.disk.list(&self.path()).unwrap().into_iter().map(read).collect()
+    fn files(&self) -> Files {
+        files(&self.disk, &self.path())
     }
 
     /// A journal that consists of these files.
@@ -69,6 +70,14 @@ impl Rig {
         rig.disk.sync_dir(&rig.path()).unwrap();
         rig
     }
+}
+
+fn files(disk: &FaultyDisk, directory: &Path) -> Files {
+    let read = |name: String| {
+        let bytes = disk.read_all(&directory.join(&name)).unwrap();
+        (name, bytes)
+    };
+    disk.list(directory).unwrap().into_iter().map(read).collect()
 }
 
 fn message(body: &str) -> Message {

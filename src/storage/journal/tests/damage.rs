@@ -8,7 +8,7 @@ use super::*;
 const HEADER: usize = file::HEADER as usize;
 
 /// A real journal in three files, with everything in it that a log can hold.
-fn journal() -> Vec<(String, Vec<u8>)> {
+fn journal() -> Files {
     let rig = Rig::with_files_of(700);
     let (journal, _) = rig.open();
     let step = |position| assert!(wait(&journal, position));
@@ -42,7 +42,7 @@ fn journal() -> Vec<(String, Vec<u8>)> {
 }
 
 /// Where the records of a file begin, and where the last one ends.
-fn boundaries(file: &[u8]) -> Vec<usize> {
+pub fn boundaries(file: &[u8]) -> Vec<usize> {
     let mut boundaries = vec![HEADER];
     loop {
         let at = *boundaries.last().unwrap();
@@ -53,7 +53,7 @@ fn boundaries(file: &[u8]) -> Vec<usize> {
 }
 
 /// What a journal of these records says, worked out message by message.
-fn replay<'a>(contents: impl Iterator<Item = &'a [u8]>) -> Contents {
+pub fn replay<'a>(contents: impl Iterator<Item = &'a [u8]>) -> Contents {
     let mut bodies: BTreeMap<u64, String> = BTreeMap::new();
     let mut places: BTreeMap<(u64, u64), u64> = BTreeMap::new();
     let mut group: Vec<Record<'a>> = Vec::new();
@@ -83,7 +83,7 @@ fn replay<'a>(contents: impl Iterator<Item = &'a [u8]>) -> Contents {
                         places.extend(run.map(|(position, number)| ((queue, position), number)));
                     }
                 }
-                Record::Settle { queue, ranges, .. } => {
+                Record::Settle { queue, ranges, .. } | Record::Settled { queue, ranges } => {
                     let settled =
                         |position| ranges.iter().any(|(a, b)| a <= position && position <= b);
                     places.retain(|&(of, position), _| of != queue || !settled(position));
@@ -101,7 +101,7 @@ fn replay<'a>(contents: impl Iterator<Item = &'a [u8]>) -> Contents {
 }
 
 /// The contents of all records, but for those that `without` names by file and number.
-fn records(
+pub fn records(
     files: &[(String, Vec<u8>)],
     without: impl Fn(usize, usize) -> bool,
 ) -> impl Iterator<Item = &[u8]> {
@@ -186,6 +186,21 @@ fn a_flipped_byte_anywhere_is_reported_and_costs_one_record() {
             assert_eq!(contents(&recovered), expected, "{context}");
             assert_eq!(recovered.report, [""; 0], "{context}");
         }
+    }
+}
+
+/// Some file systems leave zeros where data was to come.
+#[test]
+fn a_tail_of_zeros_is_a_torn_tail() {
+    let mut files = journal();
+    let expected = replay(records(&files, |_, _| false));
+    for zeros in [1, 7, 8, 9, 5000] {
+        let length = files[2].1.len();
+        files[2].1.resize(length + zeros, 0);
+        let (_journal, recovered) = Rig::of(&files).open();
+        assert_eq!((recovered.torn_bytes, recovered.report.len()), (zeros as u64, 0));
+        assert_eq!(contents(&recovered), expected);
+        files[2].1.truncate(length);
     }
 }
 

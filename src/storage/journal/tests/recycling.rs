@@ -1,5 +1,6 @@
 //! How much disk a journal takes, and what it copies to stay small.
 
+use super::damage::{boundaries, records, replay};
 use super::*;
 
 const FILE: u64 = 4096;
@@ -166,6 +167,60 @@ fn what_is_settled_in_segments_is_told_again() {
     assert_eq!(recovered.queues[&1].settled, [(26, 29)]);
 }
 
+/// A piece that was carried is torn, anywhere, and the file it comes from is still there.
+#[test]
+fn a_torn_piece_costs_nothing() {
+    let rig = Rig::with_files_of(1024);
+    let (journal, _) = rig.open();
+    for position in [1, 4, 7] {
+        assert!(wait(&journal, put(&journal, 1, position, &["one", "two", "three"])));
+        assert!(wait(&journal, journal.settle(0, 1, &[(position, position)])));
+    }
+    journal.segments_known();
+    let (sender, receiver) = mpsc::channel();
+    go_on(journal, rig.disk.clone(), 1, sender);
+    let before: Vec<_> = receiver.iter().collect();
+    assert!(before.len() > 2, "{}", before.len());
+    for mut files in before.into_iter().take(3) {
+        let last = files.len() - 1;
+        let whole = std::mem::take(&mut files[last].1);
+        let ends = boundaries(&whole);
+        for cut in file::HEADER as usize..whole.len() {
+            files[last].1 = whole[..cut].to_vec();
+            let kept = ends.partition_point(|end| *end <= cut) - 1;
+            let mut log = files.clone();
+            log[last].1.truncate(ends[kept]);
+            let expected = replay(records(&log, |_, _| false));
+            let rig = Rig::of(&files);
+            for _ in 0..2 {
+                let (journal, recovered) = rig.open();
+                // So that nothing else keeps the old file.
+                journal.segments_known();
+                assert_eq!(contents(&recovered), expected, "cut to {cut} of {}", whole.len());
+                assert_eq!(recovered.report, [""; 0]);
+            }
+        }
+    }
+}
+
+/// Publishes and settles from the journal thread itself, between syncing a group and removing files, so
+/// that each group is looked at. Sends the files as they are when something was carried.
+fn go_on(journal: Arc<Journal>, disk: FaultyDisk, turn: u64, sender: mpsc::Sender<Files>) {
+    let carried = journal.stats().carried_bytes;
+    put(&journal, 2, turn, &[&"x".repeat(200)]);
+    let last = journal.settle(0, 2, &[(turn, turn)]);
+    let next = journal.clone();
+    let look = move || {
+        if next.stats().carried_bytes > carried {
+            sender.send(files(&disk, Path::new(DIRECTORY))).unwrap();
+        }
+        if turn < 60 {
+            go_on(next, disk, turn + 1, sender);
+        }
+    };
+    journal.when_durable(last, Box::new(look));
+}
+
 /// A message that is in the journal already may be handed to another queue while its file is being
 /// carried.
 #[test]
@@ -193,4 +248,23 @@ fn a_message_taken_while_its_file_is_carried_is_not_forgotten() {
     drop(journal);
     let (_journal, recovered) = rig.open();
     assert_eq!(contents(&recovered), given);
+}
+
+/// Where nobody waits for syncs, what a file was home to must be synced before the file goes: a loss
+/// of power may cost what came last, never what came long before.
+#[test]
+fn nothing_old_is_lost_with_the_power_when_the_system_syncs() {
+    for rounds in 20..80 {
+        let mut rig = Rig::with_files_of(2048);
+        rig.options.sync = Sync::Os;
+        let (journal, _) = rig.open();
+        put(&journal, 1, 1, &["old"]);
+        stream(&journal, 2, 1, rounds, &"x".repeat(400));
+        rig.disk.power_off();
+        drop(journal);
+        rig.disk.power_on(|_| 0).unwrap();
+        let (_journal, recovered) = rig.open();
+        assert!(contents(&recovered).is_superset(&expect(&[(1, 1, "old")])), "{rounds}");
+        assert_eq!(recovered.report, [""; 0], "{rounds}");
+    }
 }
