@@ -41,6 +41,10 @@ use crate::queue::{ConnectionId, Effects};
 use crate::storage::{Change, DefinitionStore, MessageStore};
 use crate::time::Time;
 
+/// Libraries and tools switch features on by the server's version; this is the RabbitMQ whose behaviour
+/// they may expect, over AMQP (behaviour B2.1) and over HTTP.
+pub const COMPATIBLE_VERSION: &str = "3.13.0";
+
 /// Queues that one tick looks at.
 const TICK_QUEUES_MAX: usize = 256;
 

@@ -7,7 +7,7 @@ use super::output::Output;
 use super::source::Sources;
 use super::{Capabilities, Offer, Peer, Services};
 use crate::auth::{AuthenticationError, Mechanism};
-use crate::broker::Publisher;
+use crate::broker::{COMPATIBLE_VERSION, Publisher};
 use crate::delivery::Outbox;
 use crate::names::{UserName, VhostName};
 use crate::protocol::frame::FRAME_SIZE_MIN;
@@ -17,10 +17,6 @@ use crate::protocol::{
 };
 use crate::queue::{ConnectionId, Effects};
 use crate::time::Time;
-
-/// Libraries switch features on by the server's version; this is the RabbitMQ whose behaviour they may
-/// expect (B2.1). Our own version is beside it.
-const COMPATIBLE_VERSION: &str = "3.13.0";
 
 /// What is expected next.
 #[derive(Debug)]
@@ -213,6 +209,7 @@ fn server_properties() -> FieldTable {
     properties.insert("capabilities", FieldValue::Table(capabilities));
     let texts = [
         ("product", "leveret"),
+        // Our own version is beside it.
         ("version", COMPATIBLE_VERSION),
         ("leveret_version", env!("CARGO_PKG_VERSION")),
         ("platform", std::env::consts::OS),
