@@ -17,6 +17,7 @@
 //! - [`storage`]: what survives a restart.
 //! - [`auth`]: users, passwords, mechanisms.
 //! - [`config`]: typed settings from defaults, file, environment and flags.
+//! - [`management`]: what operators and their tools ask for, over HTTP.
 //! - [`server`]: sockets, and the one task per connection.
 
 pub mod names;
@@ -40,4 +41,5 @@ pub mod storage;
 
 pub mod auth;
 pub mod config;
+pub mod management;
 pub mod server;

@@ -2,6 +2,7 @@
 //! broker to sockets, and then waiting for a signal.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use leveret::auth::Authenticator;
 use leveret::broker::{Broker, Limits};
 use leveret::config::{self, ConfigError, LogFormat, Settings};
+use leveret::management::{self, Bound, Listener, Management, ManagementError, Protocol};
 use leveret::server::clock::Clock;
 use leveret::server::{Server, tls_acceptor};
 use leveret::session::{Offer, Services};
@@ -81,11 +83,46 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
         (Some(certificate), Some(key)) => Some(tls_acceptor(certificate, key)?),
         _ => None,
     };
+    let http = settings.http.map(Bound::bind).transpose()?;
     let clock = Clock::start();
     let (failed, mut failure) = mpsc::unbounded_channel();
+    let (broker, definitions, journal) = recover(settings, &directory, clock, failed)?;
+    let services = services(settings, Arc::clone(&broker));
+    let server =
+        Server::start(Arc::clone(&services), clock, &settings.amqp, &settings.amqps, acceptor)
+            .await?;
+    let management = http.map(|bound| manage(bound, &services, &server, clock)).transpose()?;
+    report_ready(&server, management.as_ref());
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        // What is on the disk is unknown: the less is promised from here on, the better.
+        Some(error) = failure.recv() => return Err(error.into()),
+    }
+    tracing::info!("stopping");
+    if let Some(management) = &management {
+        management.drain();
+    }
+    server.stop().await;
+    if let Some(management) = management {
+        management.stop().await;
+    }
+    // Now that nobody has any in hand, it is known what was delivered before.
+    let stored = journal.shut_down(&broker.delivered_before());
+    definitions.close();
+    Ok(stored?)
+}
+
+/// What the data directory holds, brought back; `failed` hears of the disk's first failure after that.
+fn recover(
+    settings: &Settings,
+    directory: &DataDirectory,
+    clock: Clock,
+    failed: mpsc::UnboundedSender<StoreError>,
+) -> Result<(Arc<Broker>, Arc<RedbDefinitions>, Arc<Journal>), StoreError> {
     let started = Instant::now();
-    let definitions = open_definitions(&directory, failed.clone())?;
-    let (journal, found) = open_journal(settings, &directory, failed)?;
+    let definitions = open_definitions(directory, failed.clone())?;
+    let (journal, found) = open_journal(settings, directory, failed)?;
     let broker = broker(settings, &definitions, &journal);
     let recovered = broker.recover(definitions.load()?, clock.now());
     broker.create_vhost(&settings.default_vhost);
@@ -95,27 +132,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let took = started.elapsed().as_millis();
     let stop = if found.clean { "a clean stop" } else { "no clean stop" };
     tracing::info!("recovered {recovered}, {messages} messages after {stop}, in {took} ms");
-    let services = services(settings, Arc::clone(&broker));
-    let server = Server::start(services, clock, &settings.amqp, &settings.amqps, acceptor).await?;
-    let addresses: Vec<String> = server
-        .addresses
-        .iter()
-        .map(|(address, tls)| format!("{} {address}", if *tls { "amqps" } else { "amqp" }))
-        .collect();
-    let version = env!("CARGO_PKG_VERSION");
-    say(std::io::stderr(), &format!("leveret {version} ready: {}", addresses.join(", ")));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        // What is on the disk is unknown: the less is promised from here on, the better.
-        Some(error) = failure.recv() => return Err(error.into()),
-    }
-    tracing::info!("stopping");
-    server.stop().await;
-    // Now that nobody has any in hand, it is known what was delivered before.
-    let stored = journal.shut_down(&broker.delivered_before());
-    definitions.close();
-    Ok(stored?)
+    Ok((broker, definitions, journal))
 }
 
 fn open_definitions(
@@ -159,6 +176,36 @@ fn broker(
     };
     let messages = DurableMessages::new(Arc::clone(journal), Arc::clone(definitions) as _);
     Broker::new(limits, Arc::clone(definitions) as _, Arc::new(messages))
+}
+
+fn manage(
+    bound: Bound,
+    services: &Services,
+    server: &Server,
+    clock: Clock,
+) -> Result<Management, ManagementError> {
+    let listener = |&(address, tls): &(SocketAddr, bool)| {
+        let protocol = if tls { Protocol::Amqps } else { Protocol::Amqp };
+        Listener { protocol, address }
+    };
+    let services = management::Services {
+        broker: Arc::clone(&services.broker),
+        authenticator: Arc::clone(&services.authenticator),
+        listeners: server.addresses.iter().map(listener).collect(),
+        now: Box::new(move || clock.now()),
+    };
+    Management::start(bound, services)
+}
+
+fn report_ready(server: &Server, management: Option<&Management>) {
+    let amqp = server
+        .addresses
+        .iter()
+        .map(|(address, tls)| format!("{} {address}", if *tls { "amqps" } else { "amqp" }));
+    let http = management.map(|management| format!("http {}", management.address()));
+    let addresses: Vec<String> = amqp.chain(http).collect();
+    let version = env!("CARGO_PKG_VERSION");
+    say(std::io::stderr(), &format!("leveret {version} ready: {}", addresses.join(", ")));
 }
 
 fn services(settings: &Settings, broker: Arc<Broker>) -> Arc<Services> {

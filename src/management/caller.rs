@@ -1,0 +1,177 @@
+//! Who asks: HTTP Basic credentials, the loopback rule, the tags.
+//!
+//! A handler says by its arguments who may ask it: [`Caller`] is a user of the API, [`Anybody`] is
+//! everybody.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Api;
+use super::convention::accepts_json;
+use super::refusal::Refusal;
+use super::socket::Peer;
+use crate::auth::{Reason, Tag, User};
+use crate::broker::Vhost;
+use crate::names::UserName;
+
+/// A user with a tag that opens the API.
+pub(super) struct Caller {
+    pub user: Arc<User>,
+}
+
+/// Somebody who need not log in.
+pub(super) struct Anybody;
+
+impl Caller {
+    fn is_administrator(&self) -> bool {
+        self.user.tags.contains(&Tag::Administrator)
+    }
+
+    /// A virtual host that the caller may enter. One that does not exist is nobody's secret.
+    pub fn vhost(&self, api: &Api, name: &str) -> Result<Arc<Vhost>, Refusal> {
+        let vhost = api.services.broker.vhost(name).ok_or(Refusal::NotFound)?;
+        let permitted =
+            || api.services.authenticator.may_access_vhost(&self.user.name, &vhost.name);
+        match self.is_administrator() || permitted() {
+            true => Ok(vhost),
+            false => Err(Refusal::NotAuthorised("User not authorised to access virtual host")),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Caller {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Refusal> {
+        let user = log_in(parts, api)?;
+        let opens = |tag: &Tag| {
+            matches!(tag, Tag::Administrator | Tag::Monitoring | Tag::Policymaker | Tag::Management)
+        };
+        if !user.tags.iter().any(opens) {
+            return Err(Refusal::NotAuthorised("Not management user"));
+        }
+        Anybody::from_request_parts(parts, api).await?;
+        Ok(Self { user })
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Anybody {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, Refusal> {
+        if accepts_json(&parts.headers) { Ok(Self) } else { Err(Refusal::NotAcceptable) }
+    }
+}
+
+fn log_in(parts: &Parts, api: &Api) -> Result<Arc<User>, Refusal> {
+    let peer = parts.extensions.get::<Peer>().ok_or(Refusal::LoginFailed)?;
+    let header = parts.headers.get(AUTHORIZATION).ok_or(Refusal::NoCredentials)?;
+    let (name, password) = basic(header.as_bytes()).ok_or(Refusal::NoCredentials)?;
+    // Users have names in UTF-8, so it is nobody's.
+    let name = String::from_utf8(name).map_err(|_| Refusal::LoginFailed)?;
+    let login =
+        api.services.authenticator.login(&UserName::from(name), &password, peer.is_loopback());
+    login.map_err(|refused| {
+        tracing::warn!(peer = %peer.address, %refused, "HTTP access denied");
+        match refused.reason {
+            Reason::LoopbackOnly => Refusal::NotAuthorised("User can only log in via localhost"),
+            Reason::UnknownUser | Reason::WrongPassword => Refusal::LoginFailed,
+        }
+    })
+}
+
+/// Name and password of RFC 7617: the name ends at the first colon.
+fn basic(header: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (scheme, encoded) = header.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let pair = STANDARD.decode(encoded.trim_ascii()).ok()?;
+    let colon = pair.iter().position(|octet| *octet == b':')?;
+    let (name, password) = pair.split_at_checked(colon)?;
+    Some((name.to_vec(), password.get(1..)?.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::http::Request;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::auth::Authenticator;
+    use crate::broker::{Broker, Limits};
+    use crate::management::Services;
+    use crate::storage::memory::{MemoryDefinitions, MemoryMessages};
+    use crate::time::Time;
+
+    /// guest may log in from this machine only, hare from everywhere; their passwords are their names.
+    fn api() -> Arc<Api> {
+        let (definitions, messages) = (Arc::new(MemoryDefinitions::default()), MemoryMessages);
+        let authenticator = Authenticator::new(vec!["guest".into()]);
+        for name in ["guest", "hare"] {
+            authenticator.add_default_user(name.into(), name, "/".into());
+        }
+        let services = Services {
+            broker: Broker::new(Limits::default(), definitions, Arc::new(messages)),
+            authenticator: Arc::new(authenticator),
+            listeners: Vec::new(),
+            now: Box::new(|| Time(0)),
+        };
+        let address = SocketAddr::from(([127, 0, 0, 1], 15672));
+        Arc::new(Api { services, address, draining: CancellationToken::new() })
+    }
+
+    #[tokio::test]
+    async fn loopback_user_comes_from_this_machine_or_not_at_all() {
+        let api = api();
+        let elsewhere = Refusal::NotAuthorised("User can only log in via localhost");
+        for (peer, user, password, expected) in [
+            ("127.0.0.1:1", "guest", "guest", None),
+            ("127.8.8.8:1", "guest", "guest", None),
+            ("[::1]:1", "guest", "guest", None),
+            ("[::ffff:127.0.0.1]:1", "guest", "guest", None),
+            ("10.0.0.1:1", "guest", "guest", Some(&elsewhere)),
+            ("[2001:db8::1]:1", "guest", "guest", Some(&elsewhere)),
+            // Who does not know the password does not learn of the rule.
+            ("10.0.0.1:1", "guest", "wrong", Some(&Refusal::LoginFailed)),
+            ("10.0.0.1:1", "hare", "hare", None),
+        ] {
+            let credentials = STANDARD.encode(format!("{user}:{password}"));
+            let request = Request::builder()
+                .extension(Peer { address: peer.parse().unwrap() })
+                .header(AUTHORIZATION, format!("Basic {credentials}"));
+            let mut parts = request.body(()).unwrap().into_parts().0;
+            let caller = Caller::from_request_parts(&mut parts, &api).await;
+            assert_eq!(caller.err().as_ref(), expected, "{user} from {peer}");
+        }
+    }
+
+    #[test]
+    fn basic_credentials_end_the_name_at_the_first_colon() {
+        for (pair, expected) in [
+            (&b"guest:guest"[..], Some((&b"guest"[..], &b"guest"[..]))),
+            (b"guest:a:b", Some((b"guest", b"a:b"))),
+            (b"guest:", Some((b"guest", b""))),
+            (b":", Some((b"", b""))),
+            (b"\xff:\xff", Some((b"\xff", b"\xff"))),
+            (b"guest", None),
+            (b"", None),
+        ] {
+            let expected = expected.map(|(name, password)| (name.to_vec(), password.to_vec()));
+            for scheme in ["Basic ", "basic ", "BASIC  "] {
+                let header = format!("{scheme}{}", STANDARD.encode(pair));
+                assert_eq!(basic(header.as_bytes()), expected, "{header}");
+            }
+        }
+        for header in ["", "Basic", "Basic ", "Basic !!", "Bearer Z3Vlc3Q6Z3Vlc3Q=", "Z3Vlc3Q6"] {
+            assert_eq!(basic(header.as_bytes()), None, "{header}");
+        }
+    }
+}

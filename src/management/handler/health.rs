@@ -1,0 +1,158 @@
+//! Health checks: 200 when all is well, 503 with the reason when it is not.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Map, Value, json};
+
+use super::Name;
+use crate::management::caller::{Anybody, Caller};
+use crate::management::refusal::Refusal;
+use crate::management::{Api, Protocol};
+
+pub(super) fn router() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/alarms", get(well))
+        .route("/local-alarms", get(well))
+        .route("/virtual-hosts", get(well))
+        .route("/node-is-quorum-critical", get(single_node))
+        .route("/node-is-mirror-sync-critical", get(single_node))
+        .route("/port-listener/{port}", get(port_listener))
+        .route("/protocol-listener/{protocols}", get(protocol_listener))
+        .route("/is-in-service", get(is_in_service))
+        .route("/below-node-connection-limit", get(below_node_connection_limit))
+        .route("/ready-to-serve-clients", get(ready_to_serve_clients))
+}
+
+/// What a check came to.
+type Health = Result<Value, Value>;
+
+fn answer(health: Health) -> Response {
+    let (status, word, details) = match health {
+        Ok(details) => (StatusCode::OK, "ok", details),
+        Err(details) => (StatusCode::SERVICE_UNAVAILABLE, "failed", details),
+    };
+    let mut body = Map::new();
+    body.insert("status".to_owned(), word.into());
+    if let Value::Object(details) = details {
+        body.extend(details);
+    }
+    (status, Json(body)).into_response()
+}
+
+/// Of what cannot fail yet: the broker raises no alarms, and a virtual host that exists is up.
+async fn well(_: Caller) -> Response {
+    answer(Ok(Value::Null))
+}
+
+/// Nothing is replicated, so no queue loses its majority with this node.
+async fn single_node(_: Caller) -> Response {
+    answer(Ok(json!({ "reason": "single node cluster" })))
+}
+
+async fn port_listener(
+    _: Caller,
+    State(api): State<Arc<Api>>,
+    Name(port): Name,
+) -> Result<Response, Refusal> {
+    let port: u16 = port.parse().map_err(|_| Refusal::BadRequest("Invalid port".into()))?;
+    let ports = distinct(api.listeners().map(|listener| listener.address.port()));
+    Ok(answer(match ports.contains(&port) {
+        true => Ok(json!({ "port": port })),
+        false => Err(json!({ "reason": NO_LISTENER, "missing": port, "ports": ports })),
+    }))
+}
+
+const NO_LISTENER: &str = "No active listener";
+
+/// One protocol, or several with commas between them, all of which have to be there. RabbitMQ 3 knows
+/// the first form only and names what it looked for with a string; RabbitMQ 4 uses lists.
+async fn protocol_listener(
+    _: Caller,
+    State(api): State<Arc<Api>>,
+    Name(protocols): Name,
+) -> Response {
+    let wanted: Vec<String> = protocols.split(',').map(normalize).collect();
+    let active = distinct(api.listeners().map(|listener| listener.protocol.as_str()));
+    let is_missing = |protocol: &&String| !active.contains(&protocol.as_str());
+    let missing: Vec<&String> = wanted.iter().filter(is_missing).collect();
+    answer(match (missing.as_slice(), wanted.as_slice()) {
+        ([], [protocol]) => Ok(json!({ "protocol": protocol })),
+        ([], protocols) => Ok(json!({ "protocols": protocols })),
+        (missing, [_]) => {
+            Err(json!({ "reason": NO_LISTENER, "missing": missing.first(), "protocols": active }))
+        }
+        (missing, _) => {
+            Err(json!({ "reason": NO_LISTENER, "missing": missing, "protocols": active }))
+        }
+    })
+}
+
+/// RabbitMQ's other names for the protocols that are spoken here. Those of AMQP 1.0 are not among
+/// them, which to RabbitMQ are names of the same listener.
+fn normalize(name: &str) -> String {
+    let name = name.trim().to_ascii_lowercase();
+    let protocol = match name.as_str() {
+        "amqp091" | "amqp0.9.1" | "amqp0-9-1" | "amqp0_9_1" => Protocol::Amqp,
+        "amqps" => Protocol::Amqps,
+        "http1" | "http1.1" | "http_api" | "management" | "management_ui" | "ui" => Protocol::Http,
+        _ => return name,
+    };
+    protocol.as_str().to_owned()
+}
+
+fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut distinct = Vec::new();
+    for item in items {
+        if !distinct.contains(&item) {
+            distinct.push(item);
+        }
+    }
+    distinct
+}
+
+async fn is_in_service(_: Anybody, State(api): State<Arc<Api>>) -> Response {
+    answer(in_service(&api))
+}
+
+async fn below_node_connection_limit(_: Anybody, State(api): State<Arc<Api>>) -> Response {
+    answer(below_connection_limit(&api))
+}
+
+/// All that a client needs to get in: the probe to direct traffic by.
+async fn ready_to_serve_clients(_: Anybody, State(api): State<Arc<Api>>) -> Response {
+    answer(
+        in_service(&api).and_then(|_| serves_amqp(&api)).and_then(|_| below_connection_limit(&api)),
+    )
+}
+
+fn in_service(api: &Api) -> Health {
+    match api.draining.is_cancelled() {
+        false => Ok(Value::Null),
+        true => Err(json!({ "reason": "the node is not currently available to serve" })),
+    }
+}
+
+fn serves_amqp(api: &Api) -> Health {
+    let mut listeners = api.listeners();
+    match listeners.any(|listener| listener.protocol != Protocol::Http) {
+        true => Ok(Value::Null),
+        false => Err(json!({ "reason": "no active listeners for AMQP/AMQPS" })),
+    }
+}
+
+fn below_connection_limit(api: &Api) -> Health {
+    let broker = &api.services.broker;
+    let connections = broker.connection_count();
+    match broker.limits.connections_max {
+        Some(max) if connections >= max as usize => {
+            let reason = "node connection limit is reached";
+            Err(json!({ "reason": reason, "connections": connections }))
+        }
+        _ => Ok(Value::Null),
+    }
+}

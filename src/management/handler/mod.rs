@@ -1,0 +1,45 @@
+//! What may be asked, and who answers: one file for each noun.
+
+mod aliveness;
+mod health;
+mod user;
+mod version;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
+use axum::http::request::Parts;
+use axum::routing::get;
+
+use super::Api;
+use super::convention::BODY_BYTES_MAX;
+use super::refusal::Refusal;
+
+pub(super) fn router(api: Arc<Api>) -> Router {
+    let api_routes = Router::new()
+        .route("/version", get(version::version))
+        .route("/extensions", get(version::extensions))
+        .route("/auth", get(user::auth))
+        .route("/whoami", get(user::whoami))
+        .route("/aliveness-test/{vhost}", get(aliveness::aliveness_test))
+        .nest("/health/checks", health::router());
+    Router::new()
+        .nest("/api", api_routes)
+        .fallback(async || Refusal::NotFound)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(api)
+}
+
+/// The variable segment of a path, decoded: `%2F` is a slash in a name, `+` is a plus.
+struct Name(String);
+
+impl FromRequestParts<Arc<Api>> for Name {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Refusal> {
+        let name = Path::from_request_parts(parts, api).await;
+        let Path(name) = name.map_err(|_| Refusal::BadRequest("the path is not UTF-8".into()))?;
+        Ok(Self(name))
+    }
+}

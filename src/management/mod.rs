@@ -1,0 +1,159 @@
+//! The HTTP API: what operators, their probes and RabbitMQ's tools ask a running broker.
+//!
+//! [`socket`] accepts connections and sees to it that a slow client cannot keep one; [`convention`]
+//! gives every answer the manners RabbitMQ's tools expect; [`caller`] says who asks and what they may;
+//! in [`handler`] there is a file for each noun. The figures and rules behind an answer belong to the
+//! rooms below.
+//!
+//! All of it runs on one thread of its own, so that no request, however slow, delays a message, and no
+//! firehose of messages delays a probe.
+//!
+//! Invariant: nothing here holds a lock of another room while it writes an answer.
+
+mod caller;
+mod convention;
+mod handler;
+mod refusal;
+mod socket;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Authenticator;
+use crate::broker::Broker;
+use crate::time::Time;
+
+/// Why the HTTP API could not start. One line each.
+#[derive(Debug, thiserror::Error)]
+pub enum ManagementError {
+    #[error("cannot listen on {address} for HTTP: {source}")]
+    Bind { address: SocketAddr, source: std::io::Error },
+    #[error("cannot start the HTTP API: {0}")]
+    Start(#[from] std::io::Error),
+}
+
+/// What the API speaks about.
+pub struct Services {
+    pub broker: Arc<Broker>,
+    pub authenticator: Arc<Authenticator>,
+    /// Where AMQP clients connect: the addresses that were really bound.
+    pub listeners: Vec<Listener>,
+    /// The clock that connections go by.
+    pub now: Box<dyn Fn() -> Time + Send + Sync>,
+}
+
+/// An address that accepts clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    pub protocol: Protocol,
+    pub address: SocketAddr,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Amqp,
+    Amqps,
+    Http,
+}
+
+impl Protocol {
+    /// RabbitMQ's name for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Amqp => "amqp",
+            Self::Amqps => "amqp/ssl",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// An address that is taken and not served yet: clients wait, and no other process can have it.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Bound {
+    pub fn bind(address: SocketAddr) -> Result<Self, ManagementError> {
+        let bind = || {
+            let listener = TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            Ok(Self { listener, address })
+        };
+        bind().map_err(|source| ManagementError::Bind { address, source })
+    }
+}
+
+/// The running API.
+pub struct Management {
+    api: Arc<Api>,
+    stop: CancellationToken,
+    /// Fails when the thread is gone.
+    stopped: oneshot::Receiver<()>,
+}
+
+/// What all requests share.
+struct Api {
+    services: Services,
+    address: SocketAddr,
+    draining: CancellationToken,
+}
+
+impl Api {
+    /// Who accepts clients at this moment.
+    fn listeners(&self) -> impl Iterator<Item = Listener> {
+        let serving = !self.draining.is_cancelled();
+        let amqp = self.services.listeners.iter().copied().filter(move |_| serving);
+        amqp.chain([Listener { protocol: Protocol::Http, address: self.address }])
+    }
+
+    fn now(&self) -> Time {
+        (self.services.now)()
+    }
+}
+
+impl Management {
+    /// Serves a bound address from now on.
+    pub fn start(bound: Bound, services: Services) -> Result<Self, ManagementError> {
+        let Bound { listener, address } = bound;
+        let api = Arc::new(Api { services, address, draining: CancellationToken::new() });
+        let stop = CancellationToken::new();
+        let (running, stopped) = oneshot::channel::<()>();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let listener = {
+            let _entered = runtime.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
+        let serve = socket::serve(listener, handler::router(Arc::clone(&api)), stop.clone());
+        thread::Builder::new().name("management".to_owned()).spawn(move || {
+            let _running = running;
+            runtime.block_on(serve);
+        })?;
+        Ok(Self { api, stop, stopped })
+    }
+
+    /// Where clients can connect.
+    pub fn address(&self) -> SocketAddr {
+        self.api.address
+    }
+
+    /// The broker is about to stop: AMQP listeners are gone, and health checks say that it takes no
+    /// more clients.
+    pub fn drain(&self) {
+        self.api.draining.cancel();
+    }
+
+    /// Finishes the requests it has begun, but does not wait for them for ever.
+    pub async fn stop(self) {
+        self.drain();
+        self.stop.cancel();
+        // It never says anything: it ends.
+        let _ = self.stopped.await;
+    }
+}

@@ -1,0 +1,147 @@
+//! A running API over a real broker, and a client that sees every byte of an answer.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use leveret::auth::{Authenticator, PasswordHash, Tag, User};
+use leveret::broker::{Broker, Limits};
+use leveret::management::{Bound, Listener, Management, Protocol, Services};
+use leveret::names::VhostName;
+use leveret::storage::memory::{MemoryDefinitions, MemoryMessages};
+use leveret::time::Time;
+
+pub const AMQP: &str = "127.0.0.1:5672";
+
+pub struct Api {
+    pub broker: Arc<Broker>,
+    pub management: Management,
+}
+
+/// Vhosts `/` and `field`. Users, whose passwords are their names: guest (loopback only, administrator,
+/// `/`), hare (management, `/`), fox (policymaker, nowhere), owl (monitoring, `field`), mouse (no tag, `/`).
+pub fn start() -> Api {
+    start_with(Limits::default(), vec![(Protocol::Amqp, AMQP), (Protocol::Amqps, "[::1]:5671")])
+}
+
+pub fn start_with(limits: Limits, listeners: Vec<(Protocol, &str)>) -> Api {
+    let broker =
+        Broker::new(limits, Arc::new(MemoryDefinitions::default()), Arc::new(MemoryMessages));
+    broker.create_vhost(&VhostName::from("/"));
+    broker.create_vhost(&VhostName::from("field"));
+    let authenticator = Authenticator::new(vec!["guest".into()]);
+    authenticator.add_default_user("guest".into(), "guest", "/".into());
+    for (name, tag, vhost) in [
+        ("hare", Some("management"), Some("/")),
+        ("fox", Some("policymaker"), None),
+        ("owl", Some("monitoring"), Some("field")),
+        ("mouse", Some("impersonator"), Some("/")),
+    ] {
+        authenticator.users().put(User {
+            name: name.into(),
+            password: PasswordHash::new(name),
+            tags: tag.into_iter().map(Tag::from).collect(),
+        });
+        if let Some(vhost) = vhost {
+            authenticator.permissions().grant(name.into(), vhost.into());
+        }
+    }
+    let listeners = listeners
+        .into_iter()
+        .map(|(protocol, address)| Listener { protocol, address: address.parse().unwrap() })
+        .collect();
+    let services = Services {
+        broker: Arc::clone(&broker),
+        authenticator: Arc::new(authenticator),
+        listeners,
+        now: Box::new(|| Time(1_700_000_000_000)),
+    };
+    let bound = Bound::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    Api { broker, management: Management::start(bound, services).unwrap() }
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    #[track_caller]
+    pub fn expect(&self, status: u16, body: &str) {
+        assert_eq!((self.status, self.body.as_str()), (status, body));
+        let content_type = (!body.is_empty()).then_some("application/json");
+        assert_eq!(self.header("content-type"), content_type);
+        assert_eq!(self.header("cache-control"), Some("no-cache"));
+        assert_eq!(self.header("vary"), Some("accept, accept-encoding, origin"));
+    }
+}
+
+pub fn connect(address: SocketAddr) -> TcpStream {
+    let socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+    socket
+}
+
+pub fn basic(user: &str, password: &str) -> String {
+    format!("Authorization: Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+impl Api {
+    pub fn address(&self) -> SocketAddr {
+        self.management.address()
+    }
+
+    /// GET as a user whose password is the name; nobody when that is empty.
+    pub fn get(&self, user: &str, path: &str) -> Answer {
+        match user {
+            "" => self.ask("GET", path, &[]),
+            user => self.ask("GET", path, &[&basic(user, user)]),
+        }
+    }
+
+    pub fn ask(&self, method: &str, path: &str, headers: &[&str]) -> Answer {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+        for header in headers {
+            request += header;
+            request += "\r\n";
+        }
+        self.send(format!("{request}\r\n").as_bytes())
+    }
+
+    /// Sends bytes as they are and reads until the broker closes.
+    pub fn send(&self, request: &[u8]) -> Answer {
+        let mut socket = connect(self.address());
+        socket.write_all(request).unwrap();
+        read_answer(&mut socket)
+    }
+}
+
+pub fn read_answer(socket: &mut TcpStream) -> Answer {
+    let mut bytes = Vec::new();
+    // A reset after an answer to a request that was not read to its end does not undo it.
+    let _ = socket.read_to_end(&mut bytes);
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head: {text:?}"));
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers = lines
+        .map(|line| line.split_once(": ").unwrap())
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    Answer { status, headers, body: body.to_owned() }
+}
