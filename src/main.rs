@@ -113,13 +113,16 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     Ok(stored?)
 }
 
+/// The broker and what it keeps things in.
+type Recovery = (Arc<Broker>, Arc<RedbDefinitions>, Arc<Journal>);
+
 /// What the data directory holds, brought back; `failed` hears of the disk's first failure after that.
 fn recover(
     settings: &Settings,
     directory: &DataDirectory,
     clock: Clock,
     failed: mpsc::UnboundedSender<StoreError>,
-) -> Result<(Arc<Broker>, Arc<RedbDefinitions>, Arc<Journal>), StoreError> {
+) -> Result<Recovery, StoreError> {
     let started = Instant::now();
     let definitions = open_definitions(directory, failed.clone())?;
     let (journal, found) = open_journal(settings, directory, failed)?;

@@ -29,7 +29,7 @@ struct Broker {
 fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
     // Not what the machine's own broker is configured by.
-    command.env_clear().args(args).stdin(Stdio::null());
+    command.env_clear().env("LEVERET_HTTP", "none").args(args).stdin(Stdio::null());
     command
 }
 
