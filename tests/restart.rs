@@ -2,9 +2,10 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
-use std::io::{BufRead, BufReader, Lines};
-use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+#[path = "support/process.rs"]
+mod process;
+
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -14,66 +15,8 @@ use lapin::options::{
     QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
-
-/// A running broker. Dropping it is SIGKILL.
-struct Broker {
-    process: Child,
-    /// What it said until it was ready.
-    log: Vec<String>,
-    address: String,
-}
-
-impl Broker {
-    fn start(data: &Path) -> Self {
-        let (broker, lines) = Self::spawn(&mut command(data));
-        // Nobody may be kept waiting by a pipe that is full.
-        std::thread::spawn(move || lines.for_each(drop));
-        broker
-    }
-
-    /// With what it says after it was ready.
-    fn spawn(command: &mut Command) -> (Self, Lines<BufReader<ChildStderr>>) {
-        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let mut log = Vec::new();
-        let address = loop {
-            let line = lines.next().expect("ready").unwrap();
-            if let Some((_, address)) = line.split_once("ready: amqp ") {
-                break address.to_owned();
-            }
-            log.push(line);
-        };
-        (Self { process, log, address }, lines)
-    }
-
-    async fn connect(&self) -> Connection {
-        let uri = format!("amqp://guest:guest@{}/%2f", self.address);
-        Connection::connect(&uri, ConnectionProperties::default()).await.unwrap()
-    }
-
-    async fn channel(&self) -> Channel {
-        self.connect().await.create_channel().await.unwrap()
-    }
-
-    fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-fn command(data: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
-    command.args(["--amqp", "127.0.0.1:0", "--data-dir"]).arg(data);
-    command
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use lapin::{BasicProperties, Channel, Connection, ExchangeKind};
+use process::{Broker, command};
 
 fn x_match() -> FieldTable {
     let mut arguments = FieldTable::default();
