@@ -75,6 +75,6 @@ impl Drop for Broker {
 
 pub fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
-    command.args(["--amqp", "127.0.0.1:0", "--data-dir"]).arg(data);
+    command.args(["--amqp", "127.0.0.1:0", "--http", "none", "--data-dir"]).arg(data);
     command
 }
