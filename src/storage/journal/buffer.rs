@@ -5,7 +5,8 @@
 //! half of a group but for a torn tail, and a group that nobody ends is nowhere.
 //!
 //! While a group is open, its messages may be in queues already, and a consumer may settle one. The
-//! settlement then joins the group that enqueues the message: it must not come before it in the log.
+//! settlement then joins the group that enqueues the message: it must not come before it in the log. So
+//! does the release of its messages by whoever stored them.
 //!
 //! Invariant: no I/O, no waiting, and no lock is taken.
 
@@ -60,6 +61,20 @@ struct Open {
 struct Group {
     steps: Vec<Step>,
     enqueued: HashMap<u64, RangeSet>,
+    /// Ranges of messages that were let go of while the group was to enqueue some of them.
+    released: Vec<(u64, u64)>,
+}
+
+impl Group {
+    /// Whether it is to enqueue any of these messages.
+    fn takes(&self, first: u64, last: u64) -> bool {
+        self.steps.iter().any(|step| match step {
+            Step::Enqueue { runs, .. } => runs.iter().any(|(_, number, count)| {
+                *number <= last && first < number.saturating_add(u64::from(*count))
+            }),
+            Step::Settle { .. } => false,
+        })
+    }
 }
 
 enum Step {
@@ -186,7 +201,11 @@ impl Buffer {
         }
         record::put_group_end(&mut self.bytes, id, records);
         self.open = None;
-        self.added(before, true)
+        let position = self.added(before, true);
+        for (first, last) in group.released {
+            self.note(Note::Released { first, last });
+        }
+        position
     }
 
     /// A record that stands for itself.
@@ -204,9 +223,15 @@ impl Buffer {
         if self.closed {
             return;
         }
-        // What comes behind it must not get into a record before it. A release is content with that.
-        if !matches!(note, Note::Released { .. }) {
-            self.open = None;
+        match note {
+            // Whoever takes them is told of first. To get into a record before it is fine for others.
+            Note::Released { first, last } => {
+                if let Some(group) = self.groups.values_mut().find(|g| g.takes(first, last)) {
+                    return group.released.push((first, last));
+                }
+            }
+            // What comes behind it must not get into a record before it.
+            _ => self.open = None,
         }
         self.notes.push((self.bytes.len(), note));
     }

@@ -305,6 +305,32 @@ fn what_is_settled_before_its_group_has_ended_does_not_come_back() {
     assert_eq!(contents(&recovered), expect(&[(1, 4, "c")]));
 }
 
+/// Whoever stores for a transaction lets go of the messages before it ends.
+#[test]
+fn what_an_open_group_enqueues_stays_in_the_journal() {
+    let rig = Rig::new();
+    let (journal, _) = rig.open();
+    let stored = store(&journal, &["a", "b"]);
+    let (first, second) = (journal.new_group(), journal.new_group());
+    journal.enqueue(first, 1, 1, stored.first(), 2);
+    journal.enqueue(second, 2, 1, stored.first(), 1);
+    drop(stored);
+    // The journal thread gets to see that they were let go of, before and after the first end.
+    let seen = put(&journal, 3, 1, &["other"]);
+    assert!(wait(&journal, seen));
+    let end = journal.end_group(first);
+    assert!(wait(&journal, end));
+    let settled = journal.settle(0, 1, &[(1, 2)]);
+    assert!(wait(&journal, settled));
+    let end = journal.end_group(second);
+    assert!(wait(&journal, end));
+    assert_eq!(journal.stats().live_messages, 2, "b is let go of in the end");
+    drop(journal);
+    let (_journal, recovered) = rig.open();
+    assert_eq!(contents(&recovered), expect(&[(2, 1, "a"), (3, 1, "other")]));
+    assert!(rig.failures.lock().is_empty());
+}
+
 #[test]
 fn what_is_in_segments_is_remembered_only_as_far_as_it_is_settled() {
     let rig = Rig::new();
