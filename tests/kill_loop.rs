@@ -5,6 +5,8 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
+#[path = "kill_loop/ends.rs"]
+mod ends;
 #[path = "kill_loop/ledger.rs"]
 mod ledger;
 #[path = "kill_loop/load.rs"]
