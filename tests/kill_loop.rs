@@ -125,7 +125,7 @@ async fn era(broker: Broker, book: &Arc<Book>, era: usize, random: &mut SmallRng
         let random = SmallRng::seed_from_u64(random.random());
         tasks.spawn(consumer.run(Arc::clone(book), channel, era, random));
     }
-    let confirms = *book.confirms.borrow() + random.random_range(1..2_000);
+    let confirms = *book.confirms.borrow() + random.random_range(1..1_200);
     let mut reached = book.confirms.subscribe();
     let waited = timeout(LONG, reached.wait_for(|now| *now >= confirms)).await;
     waited.expect("the broker goes on confirming").unwrap();
