@@ -83,6 +83,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
         (Some(certificate), Some(key)) => Some(tls_acceptor(certificate, key)?),
         _ => None,
     };
+    // Whoever asks over HTTP while the broker recovers waits for the answer.
     let http = settings.http.map(Bound::bind).transpose()?;
     let clock = Clock::start();
     let (failed, mut failure) = mpsc::unbounded_channel();

@@ -481,7 +481,7 @@ mod process {
     fn leveret(data: &std::path::Path, http: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
         let args = ["serve", "--amqp", "127.0.0.1:0", "--http", http, "--data-dir"];
-        command.args(args).arg(data).stderr(Stdio::piped());
+        command.env_clear().args(args).arg(data).stderr(Stdio::piped());
         command
     }
 
