@@ -13,6 +13,10 @@ use crate::protocol::{AmqpError, ContentHeader, Frame, FrameKind, MethodId, Repl
 /// No body may be announced larger than this, whatever the configuration says (B1.7).
 pub const BODY_SIZE_CAP: u64 = 512 * 1024 * 1024;
 
+/// Pieces of a large body that are not worth a slice of the read buffer each are joined up to this: a
+/// client that sends octet by octet must not make each of them an allocation.
+const TAIL_MAX: usize = 64 * 1024;
+
 pub const PUBLISH: MethodId = MethodId { class: 60, method: 40 };
 
 /// A publish of which something is still to come.
@@ -26,13 +30,15 @@ pub struct Assembly {
     pub body: BodyParts,
     body_size: u64,
     remaining: u64,
+    /// The end of a large body that has come in small pieces so far.
+    tail: Vec<u8>,
 }
 
 /// The body as far as it has come.
 #[derive(Debug)]
 pub enum BodyParts {
     Small(Vec<u8>),
-    /// Slices of the read buffers.
+    /// Slices of the read buffers, and small pieces joined.
     Large(Vec<Bytes>),
 }
 
@@ -46,6 +52,7 @@ impl Assembly {
             body: BodyParts::Small(Vec::new()),
             body_size: 0,
             remaining: 0,
+            tail: Vec::new(),
         }
     }
 
@@ -91,22 +98,21 @@ impl Assembly {
         self.remaining = remaining;
         match &mut self.body {
             BodyParts::Small(body) => body.extend_from_slice(frame.payload),
-            BodyParts::Large(parts) if !frame.payload.is_empty() => {
-                parts.push(own(frame.payload, chunk));
+            BodyParts::Large(parts) => {
+                let keep_whole = frame.payload.len() >= INLINE_BODY_MAX;
+                if !keep_whole {
+                    self.tail.extend_from_slice(frame.payload);
+                }
+                let enough = keep_whole || self.tail.len() >= TAIL_MAX || remaining == 0;
+                if enough && !self.tail.is_empty() {
+                    parts.push(std::mem::take(&mut self.tail).into());
+                }
+                if keep_whole {
+                    parts.push(chunk.slice_ref(frame.payload));
+                }
             }
-            BodyParts::Large(_) => {}
         }
-        Ok(self.remaining == 0)
-    }
-}
-
-/// A piece of a large body without copying it, unless it is so small a part of the buffer it was read
-/// into that it would waste memory to keep all of that for it.
-fn own(payload: &[u8], chunk: &Bytes) -> Bytes {
-    if payload.len() < INLINE_BODY_MAX {
-        Bytes::copy_from_slice(payload)
-    } else {
-        chunk.slice_ref(payload)
+        Ok(remaining == 0)
     }
 }
 
@@ -136,4 +142,43 @@ pub fn check_header(header: &ContentHeader<'_>) -> Result<(), AmqpError> {
 #[cold]
 fn unexpected(text: &str) -> AmqpError {
     AmqpError::new(ReplyCode::UnexpectedFrame, text).at(PUBLISH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::ChannelNumber;
+
+    fn frame(kind: FrameKind, payload: &[u8]) -> Frame<'_> {
+        Frame { kind, channel: ChannelNumber(1), payload }
+    }
+
+    /// The parts that a large body is kept in when it comes in pieces of these sizes.
+    fn parts(pieces: &[usize]) -> Vec<usize> {
+        let size: usize = pieces.iter().sum();
+        let body: Vec<u8> = (0..size).map(|n| n as u8).collect();
+        let mut header = vec![0, 60, 0, 0];
+        header.extend((size as u64).to_be_bytes());
+        header.extend([0, 0]);
+        let mut assembly = Assembly::new(&basic::Publish::default());
+        assert_eq!(assembly.add(&frame(FrameKind::Header, &header), &Bytes::new()), Ok(false));
+        let mut rest = &body[..];
+        for (index, piece) in pieces.iter().enumerate() {
+            let chunk = Bytes::copy_from_slice(&rest[..*piece]);
+            rest = &rest[*piece..];
+            let complete = assembly.add(&frame(FrameKind::Body, &chunk), &chunk);
+            assert_eq!(complete, Ok(index + 1 == pieces.len()));
+        }
+        let BodyParts::Large(parts) = assembly.body else { panic!("a small body") };
+        assert!(parts.concat() == body);
+        parts.iter().map(Bytes::len).collect()
+    }
+
+    #[test]
+    fn large_pieces_are_kept_as_they_came_and_small_ones_are_joined() {
+        assert_eq!(parts(&[20_000, 9000]), [20_000, 9000]);
+        assert_eq!(parts(&[20_000, 100, 0, 100, 9000, 7]), [20_000, 200, 9000, 7]);
+        assert_eq!(parts(&[4088; 20]), [17 * 4088, 3 * 4088]);
+        assert_eq!(parts(&[1; 200_000]), [TAIL_MAX, TAIL_MAX, TAIL_MAX, 200_000 - 3 * TAIL_MAX]);
+    }
 }
