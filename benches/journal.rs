@@ -77,16 +77,16 @@ fn batches(criterion: &mut Criterion) {
     group.sample_size(20);
     for batch in [1, 100, 1000] {
         group.throughput(Throughput::Elements(batch as u64));
+        let (_directory, journal) = open(Sync::Always);
+        let mut publisher = Publisher::new(1, batch);
+        let start = Instant::now();
         group.bench_function(BenchmarkId::from_parameter(batch), |bench| {
-            let (_directory, journal) = open(Sync::Always);
-            let mut publisher = Publisher::new(1, batch);
-            let start = Instant::now();
             bench.iter(|| {
                 let position = publisher.publish(&journal);
                 wait(&journal, position);
             });
-            report(&format!("batches of {batch}"), &journal, publisher.position, start.elapsed());
         });
+        report(&format!("batches of {batch}"), &journal, publisher.position, start.elapsed());
     }
     group.finish();
 }
@@ -97,19 +97,19 @@ fn stream(criterion: &mut Criterion) {
     group.sample_size(20);
     for sync in [Sync::Always, Sync::Os] {
         group.throughput(Throughput::Elements(1000));
+        let (_directory, journal) = open(sync);
+        let mut publisher = Publisher::new(1, 1000);
+        let start = Instant::now();
         group.bench_function(format!("{sync:?}"), |bench| {
-            let (_directory, journal) = open(sync);
-            let mut publisher = Publisher::new(1, 1000);
-            let start = Instant::now();
             bench.iter(|| {
                 let position = publisher.publish(&journal);
                 if journal.pressure() > 16 << 20 {
                     wait(&journal, position);
                 }
             });
-            wait(&journal, journal.position());
-            report(&format!("ahead, {sync:?}"), &journal, publisher.position, start.elapsed());
         });
+        wait(&journal, journal.position());
+        report(&format!("ahead, {sync:?}"), &journal, publisher.position, start.elapsed());
     }
     group.finish();
 }

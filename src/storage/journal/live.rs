@@ -521,3 +521,88 @@ impl Live {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A queue that took so many messages, in two files.
+    fn long_queue(count: u64) -> Live {
+        let mut live = Live::default();
+        live.segments_known();
+        for first in (1..=count).step_by(100) {
+            let last = first + 99;
+            live.stored(first, last, 100 * 160, if last <= count / 2 { 1 } else { 2 });
+            live.enqueued(7, first, first, 100).unwrap();
+            live.released(first, last);
+        }
+        live
+    }
+
+    fn spans(live: &Live) -> (usize, usize) {
+        (live.messages.len(), live.queues[&7].runs.len())
+    }
+
+    #[test]
+    fn a_queue_that_is_consumed_in_order_costs_one_span_for_each_file() {
+        let mut live = long_queue(10_000);
+        assert_eq!(spans(&live), (2, 1));
+        for position in 1..9_000 {
+            live.settled(7, position, position, 2);
+            assert!(spans(&live) <= (2, 1));
+        }
+        let figures: Vec<_> =
+            live.files().map(|(file, figures)| (file, figures.messages)).collect();
+        assert_eq!(figures, [(1, 0), (2, 1_001)]);
+        assert_eq!(live.live_bytes(), 1_001 * 160 + RUN_BYTES);
+        live.settled(7, 0, u64::MAX, 2);
+        assert_eq!((spans(&live), live.live_bytes(), live.live_messages()), ((0, 0), 0, 0));
+    }
+
+    #[test]
+    fn a_message_consumed_out_of_turn_costs_one_span_until_its_neighbours_are_gone() {
+        let mut live = long_queue(1_000);
+        for position in (2..=1_000).step_by(2) {
+            live.settled(7, position, position, 2);
+        }
+        assert_eq!(spans(&live), (500, 500));
+        assert_eq!(live.live_bytes(), 500 * (160 + RUN_BYTES));
+        for position in (1..=1_000).step_by(2) {
+            live.settled(7, position, position, 2);
+        }
+        assert_eq!((spans(&live), live.live_bytes()), ((0, 0), 0));
+    }
+
+    #[test]
+    fn queues_that_share_messages_count_them_once() {
+        let mut live = long_queue(1_000);
+        live.enqueued(8, 1, 1, 1_000).unwrap();
+        assert_eq!(live.live_bytes(), 1_000 * 160 + 2 * RUN_BYTES);
+        live.settled(7, 1, 1_000, 2);
+        assert_eq!(live.live_bytes(), 1_000 * 160 + RUN_BYTES);
+        live.queue_gone(8);
+        assert_eq!(live.live_bytes(), 0);
+    }
+
+    #[test]
+    fn small_messages_among_large_ones_are_weighed_by_themselves() {
+        let mut live = Live::default();
+        live.segments_known();
+        for number in 1..=100 {
+            live.met(number, if number % 2 == 0 { 100_000 } else { 100 }, 1);
+        }
+        live.enter(1);
+        live.enqueued(7, 1, 1, 100).unwrap();
+        live.released(1, 100);
+        for position in (2..=100).step_by(2) {
+            live.settled(7, position, position, 1);
+        }
+        assert_eq!(live.live_bytes(), 50 * (100 + RUN_BYTES));
+    }
+
+    #[test]
+    fn what_was_never_stored_cannot_be_taken() {
+        let mut live = long_queue(100);
+        assert_eq!(live.enqueued(7, 200, 100, 2), Err(Unknown { queue: 7, number: 101 }));
+    }
+}
