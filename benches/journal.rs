@@ -114,5 +114,38 @@ fn stream(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(journal, batches, stream);
+/// Opening a journal that holds so many messages.
+fn recovery(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("recovery");
+    group.sample_size(10);
+    for (what, messages, settled) in [("live", 1_000_000, 0), ("settled", 1_000_000, 999_000)] {
+        let (directory, journal) = open(Sync::Os);
+        let mut publisher = Publisher::new(1, 1000);
+        // So that the settled ones stay where they are.
+        let _held = journal.store(&mut publisher.batch.iter());
+        for first in (1..messages).step_by(1000) {
+            let stored = journal.store(&mut publisher.batch.iter());
+            journal.enqueue(0, 1, first, stored.first(), 1000);
+        }
+        journal.settle(0, 1, &[(0, settled)]);
+        wait(&journal, journal.position());
+        drop(journal);
+        publisher.batch.clear();
+        let path = directory.path().join("journal");
+        group.throughput(Throughput::Elements(messages));
+        group.bench_function(what, |bench| {
+            bench.iter_with_large_drop(|| {
+                let on_failure = Box::new(|error| panic!("{error}"));
+                let disk = Arc::new(RealDisk);
+                let opened = Journal::open(disk, &path, Options::default(), on_failure).unwrap();
+                let found: usize = opened.1.queues.values().map(|queue| queue.messages.len()).sum();
+                assert_eq!(found as u64, messages - settled);
+                opened
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(journal, batches, stream, recovery);
 criterion_main!(journal);

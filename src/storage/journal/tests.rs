@@ -7,7 +7,7 @@ use std::sync::mpsc;
 
 use super::*;
 use crate::message::{Traits, write_address};
-use crate::storage::disk::{Fault, FaultyDisk, MemoryDisk};
+use crate::storage::disk::{Fault, FaultyDisk, MemoryDisk, RealDisk};
 
 mod damage;
 mod faults;
@@ -153,6 +153,29 @@ fn what_was_handed_in_is_there_after_a_restart() {
     assert!(messages.clone().all(|(_, _, redelivered)| *redelivered), "it was no clean end");
     assert!(recovered.report.is_empty() && recovered.torn_bytes == 0);
     assert_eq!(recovered.records, 3 + 4);
+}
+
+#[test]
+fn it_works_on_a_real_disk_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal");
+    let options = Options { file_bytes: 2_000, ..Options::default() };
+    let open = || {
+        let on_failure = Box::new(|error| panic!("{error}"));
+        Journal::open(Arc::new(RealDisk), &path, options.clone(), on_failure).unwrap()
+    };
+    let (journal, _) = open();
+    journal.segments_known();
+    put(&journal, 1, 1, &["stays"]);
+    for position in 1..=40 {
+        put(&journal, 2, position, &[&"x".repeat(500)]);
+        assert!(wait(&journal, journal.settle(0, 2, &[(position, position)])));
+    }
+    assert!(journal.stats().files_removed > 5);
+    journal.shut_down(&[]).unwrap();
+    let (_journal, recovered) = open();
+    assert!(recovered.clean && recovered.report.is_empty());
+    assert_eq!(contents(&recovered), expect(&[(1, 1, "stays")]));
 }
 
 #[test]

@@ -9,7 +9,18 @@ const HEADER: usize = file::HEADER as usize;
 
 /// A real journal in three files, with everything in it that a log can hold.
 fn journal() -> Files {
-    let rig = Rig::with_files_of(700);
+    let files = journal_in(700);
+    assert_eq!(
+        files.len(),
+        3,
+        "{:?}",
+        files.iter().map(|(_, file)| file.len()).collect::<Vec<_>>()
+    );
+    files
+}
+
+fn journal_in(file_bytes: u64) -> Files {
+    let rig = Rig::with_files_of(file_bytes);
     let (journal, _) = rig.open();
     let step = |position| assert!(wait(&journal, position));
     let large = "large ".repeat(20);
@@ -31,14 +42,7 @@ fn journal() -> Files {
     step(journal.settle(0, 1, &[(1, 1), (8, 8)]));
     step(put(&journal, 3, 3, &["m", "n"]));
     step(journal.settle(0, 3, &[(3, 3)]));
-    let files = rig.files();
-    assert_eq!(
-        files.len(),
-        3,
-        "{:?}",
-        files.iter().map(|(_, file)| file.len()).collect::<Vec<_>>()
-    );
-    files
+    rig.files()
 }
 
 /// Where the records of a file begin, and where the last one ends.
@@ -273,6 +277,32 @@ fn a_file_of_another_version_is_refused_and_not_touched() {
         error.0.ends_with("00000003.log has format version 2, which this program does not know")
     );
     assert_eq!(rig.files(), files);
+}
+
+/// What was written by a version that is out there has to be read by all later ones. This file was
+/// written when version 1 was made, and holds each kind of record but for those of a clean end.
+#[test]
+fn a_journal_of_version_1_stays_readable() {
+    let bytes = include_bytes!("version-1.log").to_vec();
+    let (_journal, recovered) = Rig::of(&[("00000001.log".to_owned(), bytes)]).open();
+    assert_eq!((recovered.report.len(), recovered.torn_bytes, recovered.clean), (0, 0, false));
+    let large = "large ".repeat(20);
+    let expected = [
+        (1, 3, large.as_str()),
+        (1, 4, "d"),
+        (1, 6, "one"),
+        (1, 7, "j"),
+        (1, 9, "l"),
+        (2, 1, "both"),
+        (2, 4, "g"),
+        (2, 5, "h"),
+        (2, 6, "i"),
+        (3, 1, "moving"),
+        (3, 2, "too"),
+        (3, 4, "n"),
+    ];
+    assert_eq!(contents(&recovered), expect(&expected));
+    assert_eq!(recovered.queues[&1].settled, [(1, 2), (5, 5), (8, 8)]);
 }
 
 #[test]
