@@ -159,7 +159,7 @@ fn requeue(criterion: &mut Criterion) {
                     while let Some((queued, _)) = scene.queue.get(false, NOW, &mut scene.effects) {
                         all.push(queued);
                     }
-                    let every_tenth = |index: &usize| index % (BACKLOG / HELD) == 0;
+                    let every_tenth = |index: &usize| index.is_multiple_of(BACKLOG / HELD);
                     let (mut held, mut ready) = (Vec::new(), Vec::new());
                     for (index, queued) in all.into_iter().enumerate() {
                         if every_tenth(&index) { &mut held } else { &mut ready }.push(queued);

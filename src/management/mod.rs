@@ -1,8 +1,8 @@
 //! The HTTP API: what operators, their probes and RabbitMQ's tools ask a running broker.
 //!
-//! [`socket`] accepts connections and sees to it that a slow client cannot keep one; [`convention`]
-//! gives every answer the manners RabbitMQ's tools expect; [`caller`] says who asks and what they may;
-//! in [`handler`] there is a file for each noun. The figures and rules behind an answer belong to the
+//! `socket` accepts connections and sees to it that a slow client cannot keep one; `convention`
+//! gives every answer the manners RabbitMQ's tools expect; `caller` says who asks and what they may;
+//! in `handler` there is a file for each noun. The figures and rules behind an answer belong to the
 //! rooms below.
 //!
 //! All of it runs on one thread of its own, so that no request, however slow, delays a message, and no
