@@ -11,7 +11,8 @@ use leveret::delivery::{ChannelLimit, Outbox, SourceId};
 use leveret::message::{Message, Traits};
 use leveret::protocol::FieldTable;
 use leveret::queue::{
-    Arrival, Declaration, Effects, Incoming, Options, Queue, Settled, Subscription, SubscriptionId,
+    Arrival, Declaration, Effects, Got, Incoming, Options, Queue, Settled, Subscription,
+    SubscriptionId,
 };
 use leveret::time::Time;
 
@@ -35,7 +36,7 @@ impl Scene {
             arguments: FieldTable::default(),
             options,
         };
-        let queue = Queue::new("q".into(), declaration, None);
+        let queue = Queue::new("q".into(), declaration, None, None);
         let mut effects = Effects::default();
         let consumers = (0..consumers)
             .map(|_| {
@@ -156,7 +157,9 @@ fn requeue(criterion: &mut Criterion) {
                     let mut scene = Scene::new(options.clone(), 0, false);
                     scene.publish(&message(), BACKLOG);
                     let mut all = Vec::new();
-                    while let Some((queued, _)) = scene.queue.get(false, NOW, &mut scene.effects) {
+                    while let Got::Message { queued, .. } =
+                        scene.queue.get(false, NOW, &mut scene.effects)
+                    {
                         all.push(queued);
                     }
                     let every_tenth = |index: &usize| index.is_multiple_of(BACKLOG / HELD);

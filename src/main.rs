@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use leveret::auth::Authenticator;
-use leveret::broker::{Broker, Limits};
+use leveret::broker::{Broker, Found, Limits};
 use leveret::config::{self, ConfigError, LogFormat, Settings};
 use leveret::management::{self, Bound, Listener, Management, ManagementError, Protocol};
 use leveret::server::clock::Clock;
@@ -16,7 +16,9 @@ use leveret::server::{Server, tls_acceptor};
 use leveret::session::{Offer, Services};
 use leveret::storage::disk::RealDisk;
 use leveret::storage::journal::{Journal, Options, Recovered, Sync};
-use leveret::storage::{DataDirectory, DurableMessages, RedbDefinitions, StoreError};
+use leveret::storage::{
+    DataDirectory, DurableMessages, RedbDefinitions, Scanned, SegmentStore, StoreError,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
@@ -87,7 +89,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let http = settings.http.map(Bound::bind).transpose()?;
     let clock = Clock::start();
     let (failed, mut failure) = mpsc::unbounded_channel();
-    let (broker, definitions, journal) = recover(settings, &directory, clock, failed)?;
+    let (broker, stores) = recover(settings, &directory, clock, failed)?;
     let services = services(settings, Arc::clone(&broker));
     let server =
         Server::start(Arc::clone(&services), clock, &settings.amqp, &settings.amqps, acceptor)
@@ -108,14 +110,19 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(management) = management {
         management.stop().await;
     }
+    stores.segments.shut_down();
     // Now that nobody has any in hand, it is known what was delivered before.
-    let stored = journal.shut_down(&broker.delivered_before());
-    definitions.close();
+    let stored = stores.journal.shut_down(&broker.delivered_before());
+    stores.definitions.close();
     Ok(stored?)
 }
 
-/// The broker and what it keeps things in.
-type Recovery = (Arc<Broker>, Arc<RedbDefinitions>, Arc<Journal>);
+/// What the broker keeps things in.
+struct Stores {
+    definitions: Arc<RedbDefinitions>,
+    journal: Arc<Journal>,
+    segments: Arc<SegmentStore>,
+}
 
 /// What the data directory holds, brought back; `failed` hears of the disk's first failure after that.
 fn recover(
@@ -123,20 +130,29 @@ fn recover(
     directory: &DataDirectory,
     clock: Clock,
     failed: mpsc::UnboundedSender<StoreError>,
-) -> Result<Recovery, StoreError> {
+) -> Result<(Arc<Broker>, Stores), StoreError> {
     let started = Instant::now();
     let definitions = open_definitions(directory, failed.clone())?;
-    let (journal, found) = open_journal(settings, directory, failed)?;
-    let broker = broker(settings, &definitions, &journal);
-    let recovered = broker.recover(definitions.load()?, clock.now());
+    let (journal, found) = open_journal(settings, directory, failed.clone())?;
+    let (segments, scanned) = open_segments(directory, failed)?;
+    for segment in scanned.segments.values().flatten() {
+        let queue = segment.queue.map_or(0, |queue| queue.0);
+        journal.in_segments(queue, segment.first.0, segment.last.0);
+    }
+    journal.segments_known();
+    let stores = Stores { definitions, journal, segments };
+    let broker = broker(settings, &stores);
+    let recovered = broker.recover(stores.definitions.load()?, clock.now());
     broker.create_vhost(&settings.default_vhost);
     found.report.iter().for_each(|line| tracing::error!("journal: {line}"));
+    scanned.report.iter().for_each(|line| tracing::error!("segments: {line}"));
     let left_out = &recovered.skipped_queues;
-    let messages = broker.recover_messages(found.queues, left_out, clock.now());
+    let kept = Found { queues: found.queues, segments: scanned.segments, clean: found.clean };
+    let messages = broker.recover_messages(kept, left_out, clock.now());
     let took = started.elapsed().as_millis();
     let stop = if found.clean { "a clean stop" } else { "no clean stop" };
     tracing::info!("recovered {recovered}, {messages} messages after {stop}, in {took} ms");
-    Ok((broker, definitions, journal))
+    Ok((broker, stores))
 }
 
 fn open_definitions(
@@ -167,19 +183,29 @@ fn open_journal(
     Journal::open(Arc::new(RealDisk), &path, options, Box::new(on_failure))
 }
 
-fn broker(
-    settings: &Settings,
-    definitions: &Arc<RedbDefinitions>,
-    journal: &Arc<Journal>,
-) -> Arc<Broker> {
+fn open_segments(
+    directory: &DataDirectory,
+    failed: mpsc::UnboundedSender<StoreError>,
+) -> Result<(Arc<SegmentStore>, Scanned), StoreError> {
+    let on_failure = move |error| {
+        let _ = failed.send(error);
+    };
+    let path = directory.path().join("segments");
+    SegmentStore::open(Arc::new(RealDisk), &path, Box::new(on_failure))
+}
+
+fn broker(settings: &Settings, stores: &Stores) -> Arc<Broker> {
     let limits = Limits {
         message_size_max: settings.message_size_max,
         consumers_per_channel_max: settings.consumers_per_channel_max,
         connections_max: settings.connections_max,
         outbox_bytes_high: settings.outbox_bytes_high,
+        ..Limits::default()
     };
-    let messages = DurableMessages::new(Arc::clone(journal), Arc::clone(definitions) as _);
-    Broker::new(limits, Arc::clone(definitions) as _, Arc::new(messages))
+    let definitions = Arc::clone(&stores.definitions);
+    let (journal, segments) = (Arc::clone(&stores.journal), Arc::clone(&stores.segments));
+    let messages = DurableMessages::new(journal, Arc::clone(&definitions) as _, segments);
+    Broker::new(limits, definitions, Arc::new(messages))
 }
 
 fn manage(

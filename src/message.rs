@@ -258,6 +258,11 @@ impl Positions {
         }
     }
 
+    /// Adds a range that begins behind all others, or at least not in one.
+    pub fn add(&mut self, first: Position, last: Position) {
+        self.0.push((first, last));
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -14,12 +14,17 @@
 #[path = "queue_invariant/world.rs"]
 mod world;
 
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use leveret::delivery::{ChannelLimit, Outbox, Outgoing, SourceId};
 use leveret::message::Queued;
-use leveret::queue::{Arrival, Effects, Incoming, Options, Overflow, Queue, Settled, Subscription};
+use leveret::queue::{
+    Arrival, Budget, Effects, Incoming, Options, Overflow, Paging, Queue, Settled, Subscription,
+};
+use leveret::storage::SegmentStore;
+use leveret::storage::disk::MemoryDisk;
 use leveret::time::Time;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -97,15 +102,23 @@ fn setup() -> impl Strategy<Value = Setup> {
                     single_active_consumer: single,
                     ..reporting()
                 };
-                Setup { options, auto_delete, outbox_bytes_high: high }
+                Setup { options, auto_delete, outbox_bytes_high: high, budget: None }
             },
         );
     let plain = outbox_bytes_high().prop_map(|high| Setup {
         options: reporting(),
         auto_delete: false,
         outbox_bytes_high: high,
+        budget: None,
     });
-    prop_oneof![with_arguments, plain]
+    (prop_oneof![with_arguments, plain], budget())
+        .prop_map(|(setup, budget)| Setup { budget, ..setup })
+}
+
+/// Down to a segment for every message, and nothing else in memory.
+fn budget() -> impl Strategy<Value = Option<Budget>> {
+    let bytes = || 1..400_usize;
+    proptest::option::of((bytes(), bytes()).prop_map(|(head, segment)| Budget { head, segment }))
 }
 
 /// A queue with a dead letter exchange says what died.
@@ -171,32 +184,58 @@ fn cases() -> u32 {
 /// once. Every message is acknowledged exactly once.
 #[test]
 fn threads_neither_lose_nor_double_a_message() {
+    with_threads(&world::queue(Options::default(), false, None), || {});
+}
+
+/// The same for a queue of which little fits into memory.
+#[test]
+fn threads_and_a_pager_neither_lose_nor_double_a_message() {
+    let disk = Arc::new(MemoryDisk::default());
+    let failed = Box::new(|error| panic!("{error}"));
+    let (pager, _) = SegmentStore::open(disk, Path::new("/segments"), failed).unwrap();
+    let (attention, to_look_at) = mpsc::channel::<Arc<Queue>>();
+    let paging = Paging {
+        pager,
+        budget: Budget { head: 2000, segment: 1000 },
+        attention: Box::new(move |queue| _ = attention.send(Arc::clone(queue))),
+    };
+    let queue = world::queue(Options::default(), false, Some(paging));
+    with_threads(&queue, move || {
+        while let Ok(queue) = to_look_at.try_recv() {
+            queue.look(Time(1), &mut Effects::default());
+        }
+    });
+}
+
+/// `look` is called over and over.
+fn with_threads(queue: &Arc<Queue>, look: impl Fn()) {
     const PUBLISHERS: usize = 2;
     const CONSUMERS: usize = 3;
     const MESSAGES: usize = 4000;
-    let queue = world::queue(Options::default(), false);
     let done = AtomicBool::new(false);
     let acked: Vec<Vec<u64>> = std::thread::scope(|scope| {
         let publishers: Vec<_> = (0..PUBLISHERS)
-            .map(|_| scope.spawn(|| (0..MESSAGES / 8).for_each(|_| publish(&queue, 8))))
+            .map(|_| scope.spawn(|| (0..MESSAGES / 8).for_each(|_| publish(queue, 8))))
             .collect();
         let consumers: Vec<_> = (0..CONSUMERS)
             .map(|number| {
                 scope.spawn({
-                    let (queue, done) = (&queue, &done);
+                    let (queue, done) = (queue, &done);
                     move || consume(queue, number, done)
                 })
             })
             .collect();
-        publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
         let mut effects = Effects::default();
         loop {
+            look();
             let counts = queue.counts(Time(1), &mut effects);
-            if (counts.ready, counts.unacked) == (0, 0) {
+            let published = publishers.iter().all(|publisher| publisher.is_finished());
+            if published && (counts.ready, counts.unacked) == (0, 0) {
                 break;
             }
             std::thread::yield_now();
         }
+        publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
         done.store(true, Ordering::Release);
         consumers.into_iter().map(|consumer| consumer.join().unwrap()).collect()
     });

@@ -25,7 +25,7 @@ use leveret::protocol::{
     ChannelNumber, ContentHeader, FieldTable, FieldValue, Frame, FrameKind, Headers, Method,
     OwnedProperties, Properties,
 };
-use leveret::queue::{ConnectionId, Counts, Effects, Queue};
+use leveret::queue::{ConnectionId, Counts, Effects, Got, Queue};
 use leveret::session::{Offer, Peer, Services, Session};
 use leveret::storage::StoreError;
 use leveret::storage::memory::{HeldStore, MemoryDefinitions, MemoryMessages, Record};
@@ -255,7 +255,7 @@ impl Story {
         let mut held: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
         for (_, queue) in self.queues() {
             let Some(log) = &queue.log else { continue };
-            while let Some((queued, _)) = queue.get(true, self.now, &mut effects) {
+            while let Got::Message { queued, .. } = queue.get(true, self.now, &mut effects) {
                 if queued.message.traits().persistent {
                     held.entry(log.id.0).or_default().insert(queued.position.0);
                 }

@@ -63,7 +63,7 @@ impl Vhost {
             for dead in dead.iter().filter(|dead| logged(dead)) {
                 if let Some(log) = &dead.queue.log {
                     let positions = Positions::from_iter([dead.queued.position]);
-                    log.store.settle(group, log.id, &positions);
+                    log.settled(group, &positions);
                 }
             }
             if group != Group::ALONE {

@@ -16,6 +16,7 @@ mod dead_letter;
 mod death;
 mod publish;
 mod recovery;
+mod refill;
 mod reply;
 mod route_cache;
 mod schedule;
@@ -31,13 +32,14 @@ use parking_lot::{Mutex, RwLock};
 
 pub use self::publish::{Confirm, Destinations, Extras, Flushed, Publisher, Way};
 pub use self::recovery::Recovered;
+pub use self::refill::Found;
 pub use self::reply::{REPLY_TO, ReplyTarget};
 pub use self::topology::{BindingEnd, ExchangeDeclaration, resource_exchange, resource_queue};
 pub use self::vhost::{DeclaredQueue, Flags, Vhost};
 
 use self::schedule::Schedule;
 use crate::names::VhostName;
-use crate::queue::{ConnectionId, Effects};
+use crate::queue::{Budget, ConnectionId, Effects};
 use crate::storage::{Change, DefinitionStore, MessageStore};
 use crate::time::Time;
 
@@ -59,6 +61,8 @@ pub struct Limits {
     pub connections_max: Option<u32>,
     /// Bytes of messages that may wait in a connection's outbox.
     pub outbox_bytes_high: usize,
+    /// How much of a queue stays in memory.
+    pub queue_budget: Budget,
 }
 
 impl Default for Limits {
@@ -68,6 +72,7 @@ impl Default for Limits {
             consumers_per_channel_max: None,
             connections_max: None,
             outbox_bytes_high: 1024 * 1024,
+            queue_budget: Budget { head: 4 * 1024 * 1024, segment: 2 * 1024 * 1024 },
         }
     }
 }
@@ -111,7 +116,9 @@ impl Broker {
         let create = || {
             let (definitions, messages) =
                 (Arc::clone(&self.definitions), Arc::clone(&self.messages));
-            let vhost = Vhost::new(name.clone(), definitions, messages, Arc::clone(&self.schedule));
+            let schedule = Arc::clone(&self.schedule);
+            let budget = self.limits.queue_budget;
+            let vhost = Vhost::new(name.clone(), definitions, messages, schedule, budget);
             created(&vhost);
             vhost
         };

@@ -4,7 +4,6 @@
 //! argument that this version does not know, an end that is missing) is left out with a line in the
 //! log; it stays in the store, for a version that can do more with it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,7 +13,6 @@ use crate::exchange::ExchangeKind;
 use crate::names::{ExchangeName, QueueName};
 use crate::protocol::{AmqpError, ReplyCode};
 use crate::queue::{ConnectionId, Declaration, Effects, Options, Queue};
-use crate::storage::journal::RecoveredQueue;
 use crate::storage::{BindingRecord, Definition, ExchangeRecord, QueueId, QueueRecord, Record};
 use crate::time::Time;
 
@@ -71,31 +69,6 @@ impl Broker {
 }
 
 impl Broker {
-    /// Puts messages back into the queues that [`recover`](Self::recover) has brought back, and says
-    /// how many there were. What lies in no queue any more is given up, but not what lies in one that
-    /// was left out.
-    pub fn recover_messages(
-        &self,
-        mut found: BTreeMap<u64, RecoveredQueue>,
-        left_out: &[QueueId],
-        now: Time,
-    ) -> usize {
-        let mut count = 0;
-        for (vhost, queue, id) in self.durable_queues() {
-            let Some(RecoveredQueue { messages, next_position, .. }) = found.remove(&id.0) else {
-                continue;
-            };
-            count += messages.len();
-            let mut effects = Effects::default();
-            queue.restore(messages, next_position, now, &mut effects);
-            vhost.act(now, &mut effects);
-        }
-        for id in found.into_keys().map(QueueId).filter(|id| !left_out.contains(id)) {
-            self.messages.queue_gone(id);
-        }
-        count
-    }
-
     /// Positions, by queue, of messages that may have been delivered before and are ready now. To be
     /// asked when the last connection is gone, for the store to remember (behaviour B12.4).
     pub fn delivered_before(&self) -> Vec<(u64, Vec<(u64, u64)>)> {
@@ -107,7 +80,7 @@ impl Broker {
         delivered.filter(|(_, ranges): &(u64, Vec<(u64, u64)>)| !ranges.is_empty()).collect()
     }
 
-    fn durable_queues(&self) -> Vec<(Arc<Vhost>, Arc<Queue>, QueueId)> {
+    pub(super) fn durable_queues(&self) -> Vec<(Arc<Vhost>, Arc<Queue>, QueueId)> {
         let vhosts: Vec<Arc<Vhost>> = self.vhosts.read().values().cloned().collect();
         let mut durable = Vec::new();
         for vhost in vhosts {
@@ -174,7 +147,7 @@ impl Vhost {
         let options = Options::parse(&arguments, &resource_queue(name.as_str(), &self.name))?;
         let declaration =
             Declaration { durable: true, auto_delete, owner: None, arguments, options };
-        let queue = Queue::new(name, declaration, Some(self.log(id)));
+        let queue = Queue::new(name, declaration, Some(self.log(id)), self.paging.clone());
         self.change(|topology| topology.add_queue(Arc::clone(&queue)));
         // The time of its disuse starts anew (behaviour B12.3).
         let mut effects = Effects::default();

@@ -115,7 +115,7 @@ mod tests {
             arguments: FieldTable::default(),
             options: Options::default(),
         };
-        Queue::new("q".into(), declaration, None)
+        Queue::new("q".into(), declaration, None, None)
     }
 
     fn times(schedule: &Schedule) -> Vec<u64> {

@@ -5,8 +5,8 @@
 //! order in which they happened. The answer says whether the client may be told now. Who finds done
 //! what it asks for may not be told before those who did it: it waits for what is pending.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::RwLock;
 
@@ -18,7 +18,8 @@ use crate::message::Queued;
 use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::{AmqpError, FieldTable, ReplyCode};
 use crate::queue::{
-    ConnectionId, Declaration, Effects, NotDeleted, Queue, QueueLog, check_equivalent_arguments,
+    Budget, ConnectionId, Declaration, Effects, NotDeleted, Paging, Queue, QueueLog,
+    check_equivalent_arguments,
 };
 use crate::storage::{
     Change, Commit, DefinitionStore, ExchangeRecord, MessageStore, QueueId, QueueRecord, StoreError,
@@ -45,6 +46,8 @@ pub struct Vhost {
     /// For dead letters; publishers bring their own.
     pub(super) messages: Arc<dyn MessageStore>,
     pub(super) schedule: Arc<Schedule>,
+    /// For queues that are longer than memory.
+    pub(super) paging: Option<Arc<Paging>>,
 }
 
 impl Vhost {
@@ -53,8 +56,18 @@ impl Vhost {
         definitions: Arc<dyn DefinitionStore>,
         messages: Arc<dyn MessageStore>,
         schedule: Arc<Schedule>,
+        budget: Budget,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|this: &Weak<Self>| Self {
+            paging: messages.pager().map(|pager| {
+                let (this, schedule) = (Weak::clone(this), Arc::clone(&schedule));
+                let attention = move |queue: &Arc<Queue>| {
+                    if let Some(vhost) = this.upgrade() {
+                        schedule.add(Time(0), &vhost, queue);
+                    }
+                };
+                Arc::new(Paging { pager, budget, attention: Box::new(attention) })
+            }),
             topology: RwLock::new(Topology::new(name.clone())),
             name,
             generation: AtomicU64::new(1),
@@ -244,11 +257,11 @@ impl Vhost {
     fn new_queue(&self, name: &QueueName, declaration: Declaration) -> Arc<Queue> {
         let survives = declaration.durable && declaration.owner.is_none();
         let log = survives.then(|| self.log(self.definitions.next_queue_id()));
-        Queue::new(name.clone(), declaration, log)
+        Queue::new(name.clone(), declaration, log, self.paging.clone())
     }
 
     pub(super) fn log(&self, id: QueueId) -> QueueLog {
-        QueueLog { id, store: Arc::clone(&self.messages) }
+        QueueLog::new(id, Arc::clone(&self.messages))
     }
 
     fn check_equivalent(

@@ -28,7 +28,8 @@ impl State {
     fn choose(&mut self, queue: &Arc<Queue>, now: Time, effects: &mut Effects) {
         loop {
             self.drop_expired(queue, now, effects);
-            if self.ready.len() == 0 {
+            // Nothing is there, or it will come from disk and then somebody looks again.
+            if !self.ready.has_front() {
                 break;
             }
             let Some((slot, alone)) = self.subscribers.turn() else {
@@ -160,7 +161,7 @@ mod tests {
                 arguments: FieldTable::default(),
                 options,
             };
-            let queue = Queue::new("q".into(), declaration, None);
+            let queue = Queue::new("q".into(), declaration, None, None);
             let mut scene =
                 Self { queue, outboxes: Vec::new(), ids: Vec::new(), effects: Effects::default() };
             consumers.iter().for_each(|consumer| scene.subscribe(*consumer));

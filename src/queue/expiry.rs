@@ -27,12 +27,15 @@ impl Queue {
         self.scheduled.store(at.0, Ordering::Release);
     }
 
-    /// What is due is done: expired messages leave, some at a time, and if there are more the queue
+    /// What is due is done: what came from disk finds its consumers, expired messages leave, some at a time, and if there are more the queue
     /// asks for another look. True when the queue has not been used for as long as `x-expires` says;
     /// it is marked deleted in the same moment (behaviour B8.4), and the caller takes it out of the
     /// topology.
     pub fn look(self: &Arc<Self>, now: Time, effects: &mut Effects) -> bool {
+        let arrivals = std::mem::take(&mut *self.arrivals.lock());
+        let has_arrivals = !arrivals.is_empty();
         let mut state = self.state.lock();
+        state.arrived(self, arrivals);
         if state.deleted {
             return false;
         }
@@ -42,6 +45,10 @@ impl Queue {
         {
             effects.bury(self, queued, Reason::Expired);
             left -= 1;
+        }
+        if has_arrivals {
+            state.drop_overflow(self, effects);
+            state.dispatch(self, now, effects);
         }
         if left == 0 || state.unused_until > now {
             state.report_deadline(self, effects);
@@ -79,7 +86,13 @@ impl State {
 
     /// To be called at the end of whatever may have moved the head or the use of the queue.
     #[inline]
-    pub(super) fn report_deadline(&self, queue: &Arc<Queue>, effects: &mut Effects) {
+    pub(super) fn report_deadline(&mut self, queue: &Arc<Queue>, effects: &mut Effects) {
+        if self.ready.is_deep() {
+            self.page(queue);
+        }
+        if !self.waiting.is_empty() {
+            self.answer_waiting(effects);
+        }
         if self.ready.has_deadlines() || self.unused_until != Time::NEVER {
             self.report_earlier_deadline(queue, effects);
         }

@@ -5,15 +5,24 @@ use std::sync::Arc;
 
 use super::Incoming;
 use crate::message::{Position, Positions};
+use crate::storage::segment::OpenSegments;
 use crate::storage::{Group, LogPosition, MessageStore, QueueId, Run};
 
 /// What a durable queue tells the store, under whose name.
 pub struct QueueLog {
     pub id: QueueId,
     pub store: Arc<dyn MessageStore>,
+    /// Segments whose messages are in memory again, where there is a pager.
+    pub(super) open: Option<Arc<OpenSegments>>,
 }
 
 impl QueueLog {
+    pub fn new(id: QueueId, store: Arc<dyn MessageStore>) -> Self {
+        let pager = store.pager();
+        let open = pager.map(|pager| OpenSegments::new(id, Arc::clone(&store), pager));
+        Self { id, store, open: open.map(Arc::new) }
+    }
+
     /// Tells that the queue has taken messages, unless there were none to tell of.
     pub(super) fn enqueued(&self, group: Group, runs: &mut Vec<Run>) -> Option<LogPosition> {
         if runs.is_empty() {
@@ -24,10 +33,19 @@ impl QueueLog {
         Some(position)
     }
 
-    pub(super) fn settled(&self, group: Group, positions: &Positions) {
-        if !positions.is_empty() {
-            self.store.settle(group, self.id, positions);
+    /// Tells that messages have left the queue for good.
+    pub fn settled(&self, group: Group, positions: &Positions) {
+        if positions.is_empty() {
+            return;
         }
+        self.store.settle(group, self.id, positions);
+        let Some(open) = self.open.as_ref().filter(|open| !open.is_empty()) else { return };
+        if group == Group::ALONE {
+            return open.settled(positions);
+        }
+        // Before the group counts, the file is all that a restart would have of them.
+        let (open, positions) = (Arc::clone(open), positions.clone());
+        self.store.when_group_durable(group, Box::new(move || open.settled(&positions)));
     }
 }
 

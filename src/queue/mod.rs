@@ -17,7 +17,9 @@ mod arguments;
 mod dispatch;
 mod effects;
 mod expiry;
+mod line;
 mod log;
+mod paging;
 mod ready;
 mod state;
 mod subscribers;
@@ -29,12 +31,15 @@ use parking_lot::Mutex;
 
 pub use self::arguments::{Options, Overflow, check_equivalent, check_equivalent_arguments};
 pub use self::effects::{Dead, Effects, Reason};
+pub use self::line::Budget;
 pub use self::log::QueueLog;
+pub use self::paging::{Paging, Restored, Waiting, within};
 pub use self::subscribers::{Subscription, SubscriptionId};
 
+use self::paging::Arrivals;
 use self::state::State;
 use crate::delivery::Outgoing;
-use crate::message::{Message, Position, Positions, Queued};
+use crate::message::{Message, Positions, Queued};
 use crate::names::QueueName;
 use crate::protocol::FieldTable;
 use crate::storage::{Group, LogPosition};
@@ -117,6 +122,20 @@ pub struct Counts {
     pub consumers: usize,
 }
 
+/// What `basic.get` finds.
+#[derive(Debug)]
+pub enum Got {
+    Message {
+        queued: Queued,
+        /// How many are ready after it.
+        remaining: usize,
+    },
+    Empty,
+    /// There are messages, and the next one is being read from disk:
+    /// [`when_ready`](Queue::when_ready), ask again.
+    OnItsWay,
+}
+
 /// Why a subscription was refused (behaviour B6.7).
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -139,6 +158,9 @@ pub struct Queue {
     pub declaration: Declaration,
     /// Of a durable queue: what it tells the store.
     pub log: Option<QueueLog>,
+    /// Where what is too much for memory goes; without it everything stays.
+    paging: Option<Arc<Paging>>,
+    arrivals: Arrivals,
     state: Mutex<State>,
     /// Messages taken in since the start; a statistic that needs no lock to read.
     published: AtomicU64,
@@ -147,11 +169,18 @@ pub struct Queue {
 }
 
 impl Queue {
-    pub fn new(name: QueueName, declaration: Declaration, log: Option<QueueLog>) -> Arc<Self> {
-        let state = Mutex::new(State::new(&declaration.options));
+    pub fn new(
+        name: QueueName,
+        declaration: Declaration,
+        log: Option<QueueLog>,
+        paging: Option<Arc<Paging>>,
+    ) -> Arc<Self> {
+        let budget = paging.as_ref().map_or(Budget::UNLIMITED, |paging| paging.budget);
+        let state = Mutex::new(State::new(&declaration.options, budget));
+        let arrivals = Arrivals::default();
         let scheduled = AtomicU64::new(Time::NEVER.0);
         let published = AtomicU64::new(0);
-        Arc::new(Self { name, declaration, log, state, published, scheduled })
+        Arc::new(Self { name, declaration, log, paging, arrivals, state, published, scheduled })
     }
 
     /// Takes in a batch, in order, and hands out what it can. `batch` is left empty; the tokens of
@@ -177,23 +206,17 @@ impl Queue {
         log
     }
 
-    /// Fills a queue at start with what the store kept: position, message, and whether it may have been
-    /// delivered before. Its times to live count from now.
-    pub fn restore(
-        self: &Arc<Self>,
-        messages: Vec<(Position, Message, bool)>,
-        next_position: u64,
-        now: Time,
-        effects: &mut Effects,
-    ) {
+    /// Fills a queue at start with what the store kept. Times to live of what is not in segments count
+    /// from now.
+    pub fn restore(self: &Arc<Self>, restored: Restored, now: Time, effects: &mut Effects) {
         let mut state = self.state.lock();
-        state.restore(self, messages, next_position, now);
+        state.restore(self, restored, now);
         state.report_deadline(self, effects);
     }
 
     /// Positions of ready messages that may have been delivered before.
     pub fn delivered_before(&self) -> Positions {
-        self.state.lock().ready.delivered_before()
+        self.state.lock().delivered_before()
     }
 
     /// Attaches a consumer; it gets messages at once if there are any.
@@ -298,35 +321,35 @@ impl Queue {
         }
     }
 
-    /// Takes one message for `basic.get`, and how many are ready after it.
-    pub fn get(
-        self: &Arc<Self>,
-        no_ack: bool,
-        now: Time,
-        effects: &mut Effects,
-    ) -> Option<(Queued, usize)> {
+    /// Takes one message for `basic.get`.
+    pub fn get(self: &Arc<Self>, no_ack: bool, now: Time, effects: &mut Effects) -> Got {
         let mut state = self.state.lock();
         state.drop_expired(self, now, effects);
         state.touch(self, now);
         let queued = state.ready.pop();
         state.report_deadline(self, effects);
-        let queued = queued?;
+        let Some(queued) = queued else {
+            return if state.ready.is_waiting() { Got::OnItsWay } else { Got::Empty };
+        };
         if no_ack {
             self.forget([&queued]);
         } else {
             state.unacked += 1;
         }
-        Some((queued, state.ready.len()))
+        Got::Message { queued, remaining: state.ready.len() }
     }
 
     /// Drops what is ready and says how many that were (behaviour B5.10).
     pub fn purge(self: &Arc<Self>, now: Time, effects: &mut Effects) -> usize {
         let mut state = self.state.lock();
         state.drop_expired(self, now, effects);
-        let purged = state.ready.clear();
-        self.forget(&purged);
+        let count = state.ready.len();
+        let (messages, segments) = state.ready.clear();
+        self.forget(&messages);
+        self.forget_segments(&segments);
+        state.report_deadline(self, effects);
         drop(state);
-        purged.len()
+        count
     }
 
     /// Tells the store that messages have left for good.
@@ -353,9 +376,11 @@ impl Queue {
         if if_unused && state.subscribers.len() > 0 {
             return Err(NotDeleted::InUse);
         }
+        let count = state.ready.len();
         let dropped = state.delete(self, effects);
         drop(state);
-        Ok(dropped.len())
+        drop(dropped);
+        Ok(count)
     }
 
     pub fn counts(self: &Arc<Self>, now: Time, effects: &mut Effects) -> Counts {
@@ -386,6 +411,9 @@ impl State {
             subscriber.outbox.notify(Outgoing::Cancelled(subscriber.source));
             effects.wakes.touch(&subscriber.outbox);
         }
-        self.ready.clear()
+        let (messages, segments) = self.ready.clear();
+        queue.remove_segments(&segments);
+        self.answer_waiting(effects);
+        messages
     }
 }

@@ -1,184 +1,196 @@
 //! The messages that wait for a consumer, in the order in which they will be delivered.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 
-use crate::message::{Position, Positions, Queued};
+use super::line::{Budget, Line, Written};
+use crate::message::{Message, Position, Positions, Queued};
+use crate::storage::{Figures, Segment};
 use crate::time::Time;
 
-/// More returned messages than this are merged in one pass instead of being inserted one by one.
-const INSERT_MAX: usize = 16;
+/// A position says in its highest bits which line it belongs to, so that the positions of one line are
+/// ranges whatever stands in the others.
+const LINE_SHIFT: u32 = 56;
+
+/// No line is given less than this, however many there are.
+const LINE_BYTES_MIN: usize = 64 * 1024;
 
 /// First in, first out; with `x-max-priority`, one such line per priority (behaviour B8.10). Within a
 /// line messages stand by position, so a requeued one finds its old place (behaviour B6.13).
 #[derive(Debug)]
 pub(super) struct Ready {
-    /// One line, or `x-max-priority` + 1 of them, lowest priority first.
-    lines: Vec<VecDeque<Queued>>,
+    /// One line, or `x-max-priority` + 1 of them, lowest priority first, and the position that each
+    /// gives next.
+    lines: Vec<(Line, u64)>,
     /// Bit p of word p/64: line p is not empty. The highest set bit is found in four steps, so 255
     /// priorities cost what one does.
     occupied: [u64; 4],
-    len: usize,
-    /// Body bytes.
-    bytes: usize,
-    /// How many have a deadline; while it is 0 nobody looks at the time.
-    deadlines: usize,
+    /// Of everything, on disk too. While there are no deadlines nobody looks at the time.
+    figures: Figures,
+    budget: Budget,
+    /// Lines that have outgrown their budget.
+    deep: usize,
 }
 
+/// Which of the lines.
+pub(super) type LineIndex = usize;
+
 impl Ready {
-    pub(super) fn new(max_priority: Option<u8>) -> Self {
+    pub(super) fn new(max_priority: Option<u8>, budget: Budget) -> Self {
         // `x-max-priority: 0` behaves as 1 (behaviour B5.6).
         let lines = max_priority.map_or(1, |max| usize::from(max.max(1)) + 1);
+        let share = |bytes: usize| (bytes / lines).max(LINE_BYTES_MIN).min(bytes);
+        let line = |index| (Line::default(), ((index as u64) << LINE_SHIFT) + 1);
         Self {
-            lines: (0..lines).map(|_| VecDeque::new()).collect(),
+            lines: (0..lines).map(line).collect(),
             occupied: [0; 4],
-            len: 0,
-            bytes: 0,
-            deadlines: 0,
+            figures: Figures::default(),
+            budget: Budget { head: share(budget.head), segment: share(budget.segment) },
+            deep: 0,
         }
     }
 
+    /// How many there are, on disk too.
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.figures.messages
     }
 
+    /// Body bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.figures.bytes
+    }
+
+    /// Gives the next message its position.
+    #[inline]
+    pub(super) fn next_position(&mut self, message: &Message) -> Position {
+        let index = self.line_of(message);
+        let Some((_, next)) = self.lines.get_mut(index) else { return Position::NOWHERE };
+        let position = Position(*next);
+        *next += 1;
+        position
+    }
+
+    #[inline]
+    fn line_of(&self, message: &Message) -> LineIndex {
+        match self.lines.len() {
+            1 => 0,
+            lines => usize::from(message.traits().priority).min(lines - 1),
+        }
     }
 
     #[inline]
     pub(super) fn push(&mut self, queued: Queued) {
-        let line = self.enter(&queued);
-        if let Some(line) = self.lines.get_mut(line) {
-            line.push_back(queued);
+        let index = self.enter(&queued);
+        let budget = self.budget;
+        if let Some((line, _)) = self.lines.get_mut(index) {
+            let was_deep = line.is_deep();
+            line.push(queued, budget);
+            self.deep += usize::from(line.is_deep() && !was_deep);
         }
     }
 
+    /// `None` when nothing is there, or when what comes next is still on its way from disk.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Queued> {
         let index = self.highest()?;
-        let line = self.lines.get_mut(index)?;
-        let queued = line.pop_front()?;
+        let (line, _) = self.lines.get_mut(index)?;
+        let was_deep = line.is_deep();
+        let queued = line.pop()?;
+        self.deep -= usize::from(was_deep && !line.is_deep());
         if line.is_empty() {
             self.mark(index, false);
-            // A long backlog is over: give the memory back rather than keep it for the next one.
-            if let Some(line) = self.lines.get_mut(index)
-                && line.capacity() > 4096
-            {
-                *line = VecDeque::new();
-            }
         }
-        self.leave(&queued);
+        self.figures.remove(&queued);
         Some(queued)
+    }
+
+    /// A message could be taken now.
+    #[inline]
+    pub(super) fn has_front(&self) -> bool {
+        self.front().is_some()
+    }
+
+    /// There are messages, and the next one is on its way from disk.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.len() > 0 && !self.has_front()
+    }
+
+    #[inline]
+    fn front(&self) -> Option<&Queued> {
+        self.lines.get(self.highest()?)?.0.front()
     }
 
     /// The head has expired at `now`. Only the head is ever asked (behaviour B8.1).
     #[inline]
     pub(super) fn head_expired(&self, now: Time) -> bool {
-        self.deadlines > 0
-            && self
-                .highest()
-                .and_then(|index| self.lines.get(index)?.front())
-                .is_some_and(|head| head.deadline <= now)
+        self.has_deadlines() && self.front().is_some_and(|head| head.deadline <= now)
     }
 
     /// Something has a deadline, at the head or behind it.
     #[inline]
     pub(super) fn has_deadlines(&self) -> bool {
-        self.deadlines > 0
+        self.figures.deadlines > 0
     }
 
     /// When the head expires; a deadline behind it does not count yet.
     pub(super) fn head_deadline(&self) -> Time {
-        let head = self.highest().and_then(|index| self.lines.get(index)?.front());
-        head.map_or(Time::NEVER, |head| head.deadline)
+        self.front().map_or(Time::NEVER, |head| head.deadline)
     }
 
-    /// Positions of those that may have been delivered before.
+    /// Positions of those in memory that may have been delivered before.
     pub(super) fn delivered_before(&self) -> Positions {
-        let mut delivered: Vec<Position> = self
-            .lines
-            .iter()
-            .flatten()
-            .filter(|queued| queued.redelivered)
-            .map(|queued| queued.position)
-            .collect();
+        let resident = self.lines.iter().flat_map(|(line, _)| line.resident());
+        let delivered = resident.filter(|queued| queued.redelivered).map(|queued| queued.position);
+        let mut delivered: Vec<Position> = delivered.collect();
         delivered.sort_unstable();
         delivered.into_iter().collect()
     }
 
+    /// Segments that wait to be read, in the order of their positions.
+    pub(super) fn segments(&self) -> impl Iterator<Item = &Segment> {
+        self.lines.iter().flat_map(|(line, _)| line.segments())
+    }
+
     /// Puts messages back at their positions, whatever order they come in.
     pub(super) fn put_back(&mut self, mut items: Vec<Queued>) {
-        items.sort_unstable_by_key(|queued| queued.position);
-        if self.lines.len() > 1 || items.len() <= INSERT_MAX {
-            // Last first: mostly they all belong in front of everything.
-            for queued in items.into_iter().rev() {
-                self.insert(queued);
-            }
-            return;
-        }
+        items.sort_unstable_by_key(|queued| (self.line_of(&queued.message), queued.position));
         for queued in &items {
             self.enter(queued);
         }
-        let Some(line) = self.lines.first_mut() else {
-            return;
-        };
-        let before_all = line
-            .front()
-            .is_none_or(|head| items.last().is_some_and(|last| last.position < head.position));
-        items.extend(std::mem::take(line));
-        if !before_all {
-            // Two sorted runs, which a stable sort merges in one pass.
-            items.sort_by_key(|queued| queued.position);
+        if let [(line, _)] = &mut self.lines[..] {
+            return line.put_back(items);
         }
-        *line = items.into();
-    }
-
-    fn insert(&mut self, queued: Queued) {
-        let index = self.enter(&queued);
-        let Some(line) = self.lines.get_mut(index) else {
-            return;
-        };
-        if line.front().is_none_or(|head| queued.position < head.position) {
-            line.push_front(queued);
-        } else {
-            let place = line.partition_point(|other| other.position < queued.position);
-            line.insert(place, queued);
+        while let Some(first) = items.first() {
+            let index = self.line_of(&first.message);
+            let others = items.partition_point(|queued| self.line_of(&queued.message) <= index);
+            let rest = items.split_off(others.max(1));
+            if let Some((line, _)) = self.lines.get_mut(index) {
+                line.put_back(std::mem::replace(&mut items, rest));
+            }
         }
     }
 
-    /// Takes everything out, in delivery order.
-    pub(super) fn clear(&mut self) -> Vec<Queued> {
-        let mut all = Vec::with_capacity(self.len);
-        for line in self.lines.iter_mut().rev() {
-            all.extend(std::mem::take(line));
+    /// Takes everything out: what is in memory, in delivery order, and the segments.
+    pub(super) fn clear(&mut self) -> (Vec<Queued>, Vec<Segment>) {
+        let (mut messages, mut segments) = (Vec::new(), Vec::new());
+        for (line, _) in self.lines.iter_mut().rev() {
+            line.clear(&mut messages, &mut segments);
         }
-        (self.occupied, self.len, self.bytes, self.deadlines) = ([0; 4], 0, 0, 0);
-        all
+        (self.occupied, self.figures) = ([0; 4], Figures::default());
+        self.deep = self.lines.iter().filter(|(line, _)| line.is_deep()).count();
+        (messages, segments)
     }
 
     /// Counts a message in and says which line it belongs to.
     #[inline]
-    fn enter(&mut self, queued: &Queued) -> usize {
-        self.len += 1;
-        self.bytes += queued.message.body_size();
-        self.deadlines += usize::from(queued.deadline != Time::NEVER);
-        let index = match self.lines.len() {
-            1 => 0,
-            lines => usize::from(queued.message.traits().priority).min(lines - 1),
-        };
+    fn enter(&mut self, queued: &Queued) -> LineIndex {
+        self.figures.add(queued);
+        let index = self.line_of(&queued.message);
         self.mark(index, true);
         index
     }
 
     #[inline]
-    fn leave(&mut self, queued: &Queued) {
-        self.len -= 1;
-        self.bytes -= queued.message.body_size();
-        self.deadlines -= usize::from(queued.deadline != Time::NEVER);
-    }
-
-    #[inline]
-    fn mark(&mut self, line: usize, occupied: bool) {
+    fn mark(&mut self, line: LineIndex, occupied: bool) {
         if let Some(word) = self.occupied.get_mut(line / 64) {
             let bit = 1 << (line % 64);
             *word = if occupied { *word | bit } else { *word & !bit };
@@ -186,12 +198,103 @@ impl Ready {
     }
 
     #[inline]
-    fn highest(&self) -> Option<usize> {
+    fn highest(&self) -> Option<LineIndex> {
         if self.lines.len() == 1 {
             return Some(0);
         }
         let (index, word) = self.occupied.iter().enumerate().rev().find(|(_, word)| **word != 0)?;
         Some(index * 64 + 63 - word.leading_zeros() as usize)
+    }
+}
+
+/// What has to do with the pager.
+impl Ready {
+    /// Some line has outgrown its budget.
+    #[inline]
+    pub(super) fn is_deep(&self) -> bool {
+        self.deep > 0
+    }
+
+    pub(super) fn next_write(&mut self) -> Option<(LineIndex, Arc<Vec<Queued>>)> {
+        let budget = self.budget;
+        let mut lines = self.lines.iter_mut().enumerate();
+        lines.find_map(|(index, (line, _))| Some((index, line.next_write(budget)?)))
+    }
+
+    pub(super) fn next_read(&mut self) -> Option<(LineIndex, Segment)> {
+        let budget = self.budget;
+        let mut lines = self.lines.iter_mut().enumerate().rev();
+        lines.find_map(|(index, (line, _))| Some((index, line.next_read(budget)?)))
+    }
+
+    pub(super) fn written(&mut self, index: LineIndex, segment: Option<Segment>) -> Written {
+        let change = |line: &mut Line| line.written(segment);
+        self.change(index, change).unwrap_or(Written::Unneeded)
+    }
+
+    /// Takes out the segment that was read, and hands over what is on record of it. `None` when nobody
+    /// waits for it any more.
+    pub(super) fn take_read(&mut self, index: LineIndex, number: u64) -> Option<Segment> {
+        let segment = self.lines.get_mut(index)?.0.take_read(number)?;
+        self.figures.remove_all(segment.figures);
+        Some(segment)
+    }
+
+    /// The messages of the segment that was taken out.
+    pub(super) fn append(&mut self, index: LineIndex, messages: Vec<Queued>) {
+        messages.iter().for_each(|queued| self.figures.add(queued));
+        self.change(index, |line| line.append(messages));
+    }
+
+    /// Fills an empty queue: segments and messages, both in the order of their positions.
+    pub(super) fn restore(&mut self, segments: Vec<Segment>, messages: Vec<Queued>) {
+        let mut shares: Vec<(Vec<Segment>, Vec<Queued>)> = Vec::new();
+        shares.resize_with(self.lines.len(), Default::default);
+        for segment in segments {
+            let index = self.line_at(segment.last);
+            self.passed(segment.last);
+            self.figures.add_all(segment.figures);
+            if let Some((segments, _)) = shares.get_mut(index) {
+                segments.push(segment);
+            }
+        }
+        for queued in messages {
+            let index = self.line_of(&queued.message);
+            self.passed(queued.position);
+            self.figures.add(&queued);
+            if let Some((_, messages)) = shares.get_mut(index) {
+                messages.push(queued);
+            }
+        }
+        let budget = self.budget;
+        for (index, (segments, messages)) in shares.into_iter().enumerate() {
+            self.change(index, |line| line.restore(segments, messages, budget));
+        }
+    }
+
+    /// Positions up to this one have been given.
+    pub(super) fn passed(&mut self, position: Position) {
+        let index = self.line_at(position);
+        if let Some((_, next)) = self.lines.get_mut(index) {
+            *next = (*next).max(position.0.saturating_add(1));
+        }
+    }
+
+    fn line_at(&self, position: Position) -> LineIndex {
+        match self.lines.len() {
+            1 => 0,
+            lines => ((position.0 >> LINE_SHIFT) as usize).min(lines - 1),
+        }
+    }
+
+    fn change<R>(&mut self, index: LineIndex, change: impl FnOnce(&mut Line) -> R) -> Option<R> {
+        let (line, _) = self.lines.get_mut(index)?;
+        let was_deep = line.is_deep();
+        let result = change(line);
+        let (is_deep, is_empty) = (line.is_deep(), line.is_empty());
+        self.deep = self.deep + usize::from(is_deep) - usize::from(was_deep);
+        self.mark(index, !is_empty);
+        Some(result)
     }
 }
 
@@ -210,7 +313,7 @@ mod tests {
 
     /// A queue with `x-max-priority` holding these, by position and priority.
     fn filled(max_priority: Option<u8>, messages: &[(u64, u8)]) -> Ready {
-        let mut ready = Ready::new(max_priority);
+        let mut ready = Ready::new(max_priority, Budget::UNLIMITED);
         for (position, priority) in messages {
             ready.push(queued(*position, *priority, Time::NEVER));
         }
@@ -300,7 +403,7 @@ mod tests {
     fn clearing_leaves_nothing_behind() {
         let mut ready = filled(Some(4), &[(1, 1), (2, 4), (3, 1)]);
         ready.push(queued(4, 0, Time(1)));
-        let all: Vec<u64> = ready.clear().iter().map(|queued| queued.position.0).collect();
+        let all: Vec<u64> = ready.clear().0.iter().map(|queued| queued.position.0).collect();
         assert_eq!(all, [2, 1, 3, 4]);
         assert_eq!((ready.len(), ready.bytes()), (0, 0));
         assert!(ready.pop().is_none() && !ready.head_expired(Time(99)));

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::arguments::{Options, Overflow};
 use super::effects::{Effects, Reason};
+use super::line::Budget;
+use super::paging::{Leftover, Restored, Waiting};
 use super::ready::Ready;
 use super::subscribers::{Subscribers, SubscriptionId};
 use super::{Arrival, Counts, Incoming, Queue, log};
@@ -17,21 +19,24 @@ pub(super) struct State {
     pub(super) subscribers: Subscribers,
     /// In outboxes of, or delivered to, those who acknowledge.
     pub(super) unacked: usize,
-    next_position: u64,
     /// When a queue with `x-expires` ends unless it is used before.
     pub(super) unused_until: Time,
     pub(super) deleted: bool,
+    /// Who waits for a message on its way from disk.
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) leftover: Option<Box<Leftover>>,
 }
 
 impl State {
-    pub(super) fn new(options: &Options) -> Self {
+    pub(super) fn new(options: &Options, budget: Budget) -> Self {
         Self {
-            ready: Ready::new(options.max_priority),
+            ready: Ready::new(options.max_priority, budget),
             subscribers: Subscribers::new(options.single_active_consumer),
             unacked: 0,
-            next_position: 1,
             unused_until: Time::NEVER,
             deleted: false,
+            waiting: Vec::new(),
+            leftover: None,
         }
     }
 
@@ -101,8 +106,7 @@ impl State {
         effects: &mut Effects,
     ) {
         let number = incoming.number(arrival.first_stored);
-        let position = Position(self.next_position);
-        self.next_position += 1;
+        let position = self.ready.next_position(&incoming.message);
         if let Some(number) = number
             && queue.log.is_some()
         {
@@ -113,18 +117,19 @@ impl State {
         self.ready.push(Queued { message, position, deadline, redelivered: false });
     }
 
-    pub(super) fn restore(
-        &mut self,
-        queue: &Queue,
-        messages: Vec<(Position, Message, bool)>,
-        next_position: u64,
-        now: Time,
-    ) {
-        for (position, message, redelivered) in messages {
-            let deadline = deadline(&message, &queue.declaration.options, now);
-            self.ready.push(Queued { message, position, deadline, redelivered });
+    pub(super) fn restore(&mut self, queue: &Queue, restored: Restored, now: Time) {
+        let Restored { messages, segments, settled, delivered, next_position } = restored;
+        if !segments.is_empty() {
+            self.leftover = Some(Box::new(Leftover { settled, delivered }));
         }
-        self.next_position = self.next_position.max(next_position);
+        let messages = messages.into_iter().map(|(position, message, redelivered)| {
+            let deadline = deadline(&message, &queue.declaration.options, now);
+            Queued { message, position, deadline, redelivered }
+        });
+        self.ready.restore(segments, messages.collect());
+        if let Some(last) = next_position.checked_sub(1) {
+            self.ready.passed(Position(last));
+        }
     }
 
     pub(super) fn requeue(
@@ -161,7 +166,7 @@ impl State {
         }
     }
 
-    fn drop_overflow(&mut self, queue: &Arc<Queue>, effects: &mut Effects) {
+    pub(super) fn drop_overflow(&mut self, queue: &Arc<Queue>, effects: &mut Effects) {
         let options = &queue.declaration.options;
         if options.overflow != Overflow::DropHead {
             return;

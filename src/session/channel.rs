@@ -77,9 +77,8 @@ impl Parked {
 
     /// Keeps frames that were kept before, behind the request that parked the channel just now.
     pub fn keep_all(&mut self, frames: VecDeque<(FrameKind, Bytes)>) {
-        debug_assert!(self.frames.is_empty());
-        self.bytes = frames.iter().map(|(_, payload)| payload.len()).sum();
-        self.frames = frames;
+        self.bytes += frames.iter().map(|(_, payload)| FRAME_COST + payload.len()).sum::<usize>();
+        self.frames.extend(frames);
     }
 }
 

@@ -15,8 +15,8 @@ use crate::queue::{ConnectionId, Effects, Queue, Settled};
 use crate::storage::{Commit, Group, LogPosition, StoreError};
 use crate::time::Time;
 
-/// Bytes on their way to the disk at which publishers of persistent messages are not read any more.
-const PRESSURE_MAX: usize = 32 * 1024 * 1024;
+/// Bytes on their way to the disk at which publishers are not read any more.
+const PRESSURE_MAX: usize = 16 * 1024 * 1024;
 
 /// Deliveries of one source that are done with.
 #[derive(Debug)]
@@ -132,9 +132,7 @@ impl Context {
             return;
         }
         let flushed = self.publisher.flush(Group::ALONE, self.now, &mut self.effects);
-        if flushed.log.is_some() {
-            self.look_for_congestion();
-        }
+        self.look_for_congestion();
         let store = Arc::clone(self.services.broker.message_store());
         let mut waits = None;
         for number in std::mem::take(&mut self.confirming) {
@@ -155,12 +153,13 @@ impl Context {
     }
 
     /// Stops reading a publisher that is faster than the disk.
+    #[inline]
     pub fn look_for_congestion(&mut self) {
         let store = self.services.broker.message_store();
         self.is_congested = store.pressure() > PRESSURE_MAX;
         if self.is_congested {
             let outbox = Arc::clone(&self.outbox);
-            store.when_durable(store.position(), Box::new(move || outbox.ring()));
+            store.when_relieved(Box::new(move || outbox.ring()));
         }
     }
 

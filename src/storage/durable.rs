@@ -12,21 +12,27 @@ use smallvec::SmallVec;
 
 use super::journal::Journal;
 use super::{
-    Commit, DefinitionStore, Group, LogPosition, MessageStore, QueueId, Run, StoreError, Stored,
+    Commit, DefinitionStore, Group, LogPosition, MessageStore, Pager, QueueId, Run, SegmentStore,
+    StoreError, Stored,
 };
-use crate::message::{Message, Positions};
+use crate::message::{Message, Position, Positions};
 
 /// The disk's [`MessageStore`].
 pub struct DurableMessages {
     journal: Arc<Journal>,
     definitions: Arc<dyn DefinitionStore>,
+    segments: Arc<SegmentStore>,
     /// Both have got at least this far.
     safe: Arc<AtomicU64>,
 }
 
 impl DurableMessages {
-    pub fn new(journal: Arc<Journal>, definitions: Arc<dyn DefinitionStore>) -> Self {
-        Self { journal, definitions, safe: Arc::default() }
+    pub fn new(
+        journal: Arc<Journal>,
+        definitions: Arc<dyn DefinitionStore>,
+        segments: Arc<SegmentStore>,
+    ) -> Self {
+        Self { journal, definitions, segments, safe: Arc::default() }
     }
 }
 
@@ -95,8 +101,36 @@ impl MessageStore for DurableMessages {
         self.journal.when_durable(position, Box::new(journaled));
     }
 
+    fn when_group_durable(&self, group: Group, wake: Box<dyn FnOnce() + Send>) {
+        self.journal.when_group_durable(group.0, wake);
+    }
+
     fn pressure(&self) -> usize {
-        self.journal.pressure()
+        self.journal.pressure() + self.segments.pressure()
+    }
+
+    fn when_relieved(&self, wake: Box<dyn FnOnce() + Send>) {
+        if self.segments.pressure() > 0 {
+            self.segments.when_relieved(wake);
+        } else {
+            self.journal.when_durable(self.journal.position(), wake);
+        }
+    }
+
+    fn pager(&self) -> Option<Arc<dyn Pager>> {
+        Some(Arc::clone(&self.segments) as _)
+    }
+
+    fn in_segments(&self, queue: QueueId, first: Position, last: Position) {
+        self.journal.in_segments(queue.0, first.0, last.0);
+    }
+
+    fn moved(&self, queue: QueueId, first: Position, last: Position) {
+        self.journal.moved(queue.0, first.0, last.0);
+    }
+
+    fn segment_dropped(&self, queue: QueueId, first: Position, last: Position) {
+        self.journal.segment_dropped(queue.0, first.0, last.0);
     }
 }
 

@@ -33,7 +33,7 @@ mod active;
 mod buffer;
 mod file;
 mod live;
-mod range_map;
+pub mod range_map;
 mod record;
 mod recovery;
 mod recycle;
@@ -47,7 +47,9 @@ use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
 
+pub(super) use self::active::failed;
 use self::buffer::{Buffer, Note};
+pub(super) use self::recovery::message_of;
 pub use self::recovery::{Recovered, RecoveredQueue};
 use self::waiting::Waiting;
 use self::writer::Writer;
@@ -204,7 +206,9 @@ impl Journal {
 
     /// Everything of the group goes to the log now. A group that is never ended leaves no trace.
     pub fn end_group(&self, group: u64) -> LogPosition {
-        self.with(|buffer| buffer.end_group(group))
+        let (position, wakes) = self.with(|buffer| buffer.end_group(group));
+        wakes.into_iter().for_each(|wake| self.when_durable(position, wake));
+        position
     }
 
     /// The queue and all it holds are gone. Its number must not be used again.
@@ -269,6 +273,15 @@ impl Journal {
         if closed {
             drop(std::mem::take(&mut *self.shared.waiting.lock()));
         }
+    }
+
+    /// Calls `wake` once what was handed in with `group` is durable, which it can only become when the
+    /// group has ended; with 0, all that was handed in so far. Never, if the journal fails before.
+    pub fn when_group_durable(&self, group: u64, wake: Box<dyn FnOnce() + Send>) {
+        if group == 0 {
+            return self.when_durable(self.position(), wake);
+        }
+        self.with(|buffer| buffer.when_group_ends(group, wake));
     }
 
     /// Bytes handed in that are not durable yet. Over some bound, stop reading publishers.

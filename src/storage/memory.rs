@@ -1,5 +1,6 @@
 //! Storage that keeps nothing: for a broker whose queues live in memory, and for tests.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -78,8 +79,16 @@ impl MessageStore for MemoryMessages {
         wake();
     }
 
+    fn when_group_durable(&self, _group: Group, wake: Box<dyn FnOnce() + Send>) {
+        wake();
+    }
+
     fn pressure(&self) -> usize {
         0
+    }
+
+    fn when_relieved(&self, wake: Box<dyn FnOnce() + Send>) {
+        wake();
     }
 }
 
@@ -87,6 +96,8 @@ impl MessageStore for MemoryMessages {
 /// commit, as a slow disk does. It also writes down what it was told.
 #[derive(Default)]
 pub struct HeldStore(Mutex<Held>);
+
+type Wake = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 struct Held {
@@ -96,7 +107,8 @@ struct Held {
     groups: u64,
     stored: u64,
     records: Vec<Record>,
-    waiting: Vec<(LogPosition, Box<dyn FnOnce() + Send>)>,
+    waiting: Vec<(LogPosition, Wake)>,
+    group_waiting: HashMap<u64, Vec<Wake>>,
     /// A waiter without a change waits for those before it.
     commits: Vec<(Option<Change>, Done)>,
     requested: u64,
@@ -229,7 +241,12 @@ impl MessageStore for HeldStore {
     }
 
     fn end_group(&self, group: Group) -> LogPosition {
-        self.0.lock().append(Record::EndGroup(group.0))
+        let mut held = self.0.lock();
+        let position = held.append(Record::EndGroup(group.0));
+        for wake in held.group_waiting.remove(&group.0).unwrap_or_default() {
+            held.waiting.push((position, wake));
+        }
+        position
     }
 
     fn position(&self) -> LogPosition {
@@ -250,7 +267,18 @@ impl MessageStore for HeldStore {
         }
     }
 
+    fn when_group_durable(&self, group: Group, wake: Box<dyn FnOnce() + Send>) {
+        if group == Group::ALONE {
+            return self.when_durable(self.position(), wake);
+        }
+        self.0.lock().group_waiting.entry(group.0).or_default().push(wake);
+    }
+
     fn pressure(&self) -> usize {
         0
+    }
+
+    fn when_relieved(&self, wake: Box<dyn FnOnce() + Send>) {
+        wake();
     }
 }

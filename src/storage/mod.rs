@@ -5,6 +5,8 @@
 //! is built for that: a declare is answered after its commit, a publish is confirmed once the store's
 //! durable position has passed it.
 //!
+//! What does not fit into memory goes through a third, the [`Pager`].
+//!
 //! [`memory`] keeps nothing and is always done at once; [`RedbDefinitions`] keeps definitions in a file.
 
 mod definitions;
@@ -13,10 +15,17 @@ pub mod disk;
 mod durable;
 pub mod journal;
 pub mod memory;
+pub mod segment;
 
 pub use self::definitions::RedbDefinitions;
 pub use self::directory::{DataDirectory, DirectoryError};
 pub use self::durable::DurableMessages;
+pub use self::journal::range_map;
+pub use self::segment::{Figures, Pager, Scanned, Segment, SegmentStore};
+
+use std::sync::Arc;
+
+use self::journal::failed;
 
 use crate::message::{Message, Position, Positions};
 use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
@@ -204,6 +213,29 @@ pub trait MessageStore: Send + Sync {
     /// Calls `wake` once `durable` has reached `position`; at once when it already has.
     fn when_durable(&self, position: LogPosition, wake: Box<dyn FnOnce() + Send>);
 
-    /// Bytes handed in that are not durable yet. Publishers are slowed down when they are many.
+    /// Calls `wake` once what was handed in with `group` is durable, or all that was handed in so far
+    /// when it is [`Group::ALONE`].
+    fn when_group_durable(&self, group: Group, wake: Box<dyn FnOnce() + Send>);
+
+    /// Bytes handed in that are not durable or not written yet. Publishers are slowed down when they
+    /// are many.
     fn pressure(&self) -> usize;
+
+    /// Calls `wake` when there is less pressure than now, or none.
+    fn when_relieved(&self, wake: Box<dyn FnOnce() + Send>);
+
+    /// Where queues put what is too much for memory. Without one they keep everything.
+    fn pager(&self) -> Option<Arc<dyn Pager>> {
+        None
+    }
+
+    /// These positions are about to be written to a segment: what of them is settled from here on must
+    /// be remembered. To be told of under the queue's lock.
+    fn in_segments(&self, _queue: QueueId, _first: Position, _last: Position) {}
+
+    /// They are safe in a segment, and need not be kept any more.
+    fn moved(&self, _queue: QueueId, _first: Position, _last: Position) {}
+
+    /// The segment is not needed any more, nor what of it was settled.
+    fn segment_dropped(&self, _queue: QueueId, _first: Position, _last: Position) {}
 }

@@ -11,9 +11,10 @@ use leveret::delivery::{ChannelLimit, Outbox, Outgoing, SourceId};
 use leveret::message::{Message, Position, Queued, Traits};
 use leveret::protocol::FieldTable;
 use leveret::queue::{
-    Arrival, Declaration, Effects, Incoming, NotDeleted, Options, Overflow, Queue, Reason, Refused,
-    Settled, Subscription, SubscriptionId,
+    Arrival, Budget, Declaration, Effects, Got, Incoming, NotDeleted, Options, Overflow, Paging,
+    Queue, Reason, Refused, Settled, Subscription, SubscriptionId,
 };
+use leveret::storage::segment::HeldPager;
 use leveret::time::Time;
 
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Setup {
     pub options: Options,
     pub auto_delete: bool,
     pub outbox_bytes_high: usize,
+    /// How much stays in memory; the rest goes through a pager, which is quick.
+    pub budget: Option<Budget>,
 }
 
 /// Indices are taken modulo what there is.
@@ -133,11 +136,13 @@ struct Consumer {
 
 pub struct World {
     queue: Arc<Queue>,
+    pager: Arc<HeldPager>,
     setup: Setup,
     now: Time,
     effects: Effects,
     known: BTreeMap<u64, Known>,
-    next_position: u64,
+    /// What each line has taken.
+    taken: [u64; 256],
     connections: Vec<Connection>,
     consumers: Vec<Consumer>,
     got: Vec<Queued>,
@@ -155,7 +160,7 @@ pub fn message(priority: u8, body: usize) -> Message {
     Message::with_inline_body(b"\0\x01q", &header, &vec![7; body], traits, &mut Vec::new())
 }
 
-pub fn queue(options: Options, auto_delete: bool) -> Arc<Queue> {
+pub fn queue(options: Options, auto_delete: bool, paging: Option<Paging>) -> Arc<Queue> {
     let declaration = Declaration {
         durable: false,
         auto_delete,
@@ -163,20 +168,28 @@ pub fn queue(options: Options, auto_delete: bool) -> Arc<Queue> {
         arguments: FieldTable::default(),
         options,
     };
-    Queue::new("q".into(), declaration, None)
+    Queue::new("q".into(), declaration, None, paging.map(Arc::new))
 }
 
 impl World {
     pub fn new(setup: Setup) -> Self {
-        let queue = queue(setup.options.clone(), setup.auto_delete);
+        let pager = Arc::new(HeldPager::default());
+        let paging = setup.budget.map(|budget| Paging {
+            pager: Arc::clone(&pager) as _,
+            budget,
+            // Whoever has the pager work looks at the queue afterwards.
+            attention: Box::new(|_| {}),
+        });
+        let queue = queue(setup.options.clone(), setup.auto_delete, paging);
         let connections = (0..3).map(|_| connection(&setup)).collect();
         Self {
             queue,
+            pager,
             setup,
             now: Time(1000),
             effects: Effects::default(),
             known: BTreeMap::new(),
-            next_position: 1,
+            taken: [0; 256],
             connections,
             consumers: Vec::new(),
             got: Vec::new(),
@@ -251,7 +264,18 @@ impl World {
         while self.count(|known| known.place == Place::Ready) > 0 {
             self.get(true);
         }
-        assert!(self.queue.get(true, self.now, &mut self.effects).is_none());
+        let got = self.queue.get(true, self.now, &mut self.effects);
+        assert!(matches!(got, Got::Empty));
+        self.work_pager();
+        assert!(self.pager.files().is_empty(), "what is consumed is not kept");
+    }
+
+    /// The pager does all it was asked for, and the queue finds it done.
+    fn work_pager(&mut self) {
+        while self.pager.step() {
+            while self.pager.step() {}
+            self.queue.look(self.now, &mut self.effects);
+        }
     }
 
     fn publish(&mut self, batch: &[(u8, usize)]) {
@@ -285,8 +309,10 @@ impl World {
         // What is refused takes no position.
         for (token, known) in taken {
             if !rejected.contains(&token) {
-                self.known.insert(self.next_position, known);
-                self.next_position += 1;
+                // Each line numbers its own, and says in a position which line that is.
+                let taken = &mut self.taken[usize::from(known.line)];
+                *taken += 1;
+                self.known.insert((u64::from(known.line) << 56) + *taken, known);
             }
         }
         if options.overflow == Overflow::DropHead || self.deleted {
@@ -505,10 +531,15 @@ impl World {
 
     fn get(&mut self, no_ack: bool) {
         let alive = self.alive_in_order();
-        let got = self.queue.get(no_ack, self.now, &mut self.effects);
-        let position = got.as_ref().map(|(queued, _)| queued.position.0);
-        assert_eq!(position.as_ref(), alive.first(), "get takes the head");
-        let Some((queued, remaining)) = got else { return };
+        let mut got = self.queue.get(no_ack, self.now, &mut self.effects);
+        while matches!(got, Got::OnItsWay) {
+            self.work_pager();
+            got = self.queue.get(no_ack, self.now, &mut self.effects);
+        }
+        let Got::Message { queued, remaining } = got else {
+            return assert_eq!(alive.first(), None);
+        };
+        assert_eq!(Some(&queued.position.0), alive.first(), "get takes the head");
         let known = self.known.get_mut(&queued.position.0).unwrap();
         assert_eq!(queued.redelivered, known.redelivered);
         known.place = if no_ack { Place::Gone } else { Place::Got };
@@ -606,6 +637,7 @@ impl World {
 
     /// Compares the places of all messages with what there is to see, after each call of the queue.
     fn observe(&mut self, call: Call) {
+        self.work_pager();
         let before = self.in_order();
         let mut removed = self.dead(call);
         removed.extend(self.delivered(call));

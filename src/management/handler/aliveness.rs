@@ -15,7 +15,7 @@ use crate::management::caller::Caller;
 use crate::management::refusal::Refusal;
 use crate::message::{Message, Traits, write_address};
 use crate::protocol::{AmqpError, FieldTable};
-use crate::queue::{Declaration, Effects, Options, Queue};
+use crate::queue::{Declaration, Effects, Got, Options, Queue};
 use crate::storage::Group;
 use crate::time::Time;
 
@@ -87,6 +87,8 @@ fn publish_and_get(
     let way = publisher.find_way(&address, None)?;
     publisher.gather(way, message, None, effects);
     publisher.flush(Group::ALONE, now, effects);
-    let got = queue.get(true, now, effects);
-    Ok(got.is_some_and(|(queued, _)| queued.message.inline_body() == BODY))
+    Ok(match queue.get(true, now, effects) {
+        Got::Message { queued, .. } => queued.message.inline_body() == BODY,
+        Got::Empty | Got::OnItsWay => false,
+    })
 }

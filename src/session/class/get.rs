@@ -4,17 +4,25 @@ use std::sync::Arc;
 
 use super::queue::count;
 use crate::protocol::method::basic::{self, Get, GetEmpty};
-use crate::protocol::{AmqpError, Method};
-use crate::session::channel::Channel;
+use crate::protocol::{AmqpError, FrameKind, Method};
+use crate::queue::{Got, Queue, Waiting};
+use crate::session::channel::{Answer, Channel};
 use crate::session::context::Context;
 use crate::session::source::Source;
 use crate::session::unacked::Held;
 
 pub fn get(ctx: &mut Context, channel: &mut Channel, method: &Get<'_>) -> Result<(), AmqpError> {
     let queue = ctx.queue(channel, method.queue)?;
-    let Some((queued, remaining)) = queue.get(method.no_ack, ctx.now, &mut ctx.effects) else {
-        ctx.send(channel.number, &Method::Basic(basic::Method::GetEmpty(GetEmpty {})));
-        return Ok(());
+    let (queued, remaining) = match queue.get(method.no_ack, ctx.now, &mut ctx.effects) {
+        Got::Message { queued, remaining } => (queued, remaining),
+        Got::Empty => {
+            ctx.send(channel.number, &Method::Basic(basic::Method::GetEmpty(GetEmpty {})));
+            return Ok(());
+        }
+        Got::OnItsWay => {
+            get_later(ctx, channel, &queue, method);
+            return Ok(());
+        }
     };
     let tag = channel.next_delivery_tag();
     let mut tag_and_flag = [0; 9];
@@ -29,4 +37,20 @@ pub fn get(ctx: &mut Context, channel: &mut Channel, method: &Get<'_>) -> Result
         channel.unacked.push(tag, Held { source, queued });
     }
     Ok(())
+}
+
+/// The next message is being read from disk: the channel asks again when it is there, before anything
+/// that the client sends meanwhile.
+fn get_later(ctx: &mut Context, channel: &mut Channel, queue: &Arc<Queue>, method: &Get<'_>) {
+    ctx.park(channel, Answer::Method(None));
+    let mut again = Vec::new();
+    let (queue_name, no_ack) = (method.queue, method.no_ack);
+    let method = Get { queue: queue_name, no_ack };
+    Method::Basic(basic::Method::Get(method)).encode(&mut again);
+    if let Some(parked) = &mut channel.parked {
+        parked.keep(FrameKind::Method, &again);
+        let (outbox, channel) = (Arc::clone(&ctx.outbox), channel.number.0);
+        let waiting = Waiting { outbox, channel, ticket: parked.ticket };
+        queue.when_ready(waiting, &mut ctx.effects);
+    }
 }

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 
 use super::range_map::RangeSet;
 use super::record::{self, Kind, MESSAGE_MAX};
+use super::waiting::Wake;
 use crate::message::Message;
 use crate::storage::{LogPosition, StoreError};
 
@@ -63,6 +64,8 @@ struct Group {
     enqueued: HashMap<u64, RangeSet>,
     /// Ranges of messages that were let go of while the group was to enqueue some of them.
     released: Vec<(u64, u64)>,
+    /// Who wants to know when it is durable.
+    wakes: Vec<Wake>,
 }
 
 impl Group {
@@ -182,11 +185,19 @@ impl Buffer {
         self.added(before, true)
     }
 
-    pub fn end_group(&mut self, id: u64) -> LogPosition {
-        if self.closed {
-            return self.never();
+    /// What to call when the group is durable.
+    pub fn when_group_ends(&mut self, id: u64, wake: Wake) {
+        if !self.closed {
+            self.groups.entry(id).or_default().wakes.push(wake);
         }
-        let Some(group) = self.groups.remove(&id) else { return self.position() };
+    }
+
+    /// The group goes to the log. Returns where that is, and who waits for it.
+    pub fn end_group(&mut self, id: u64) -> (LogPosition, Vec<Wake>) {
+        if self.closed {
+            return (self.never(), Vec::new());
+        }
+        let Some(group) = self.groups.remove(&id) else { return (self.position(), Vec::new()) };
         let (before, mut records) = (self.bytes.len(), 0);
         for step in group.steps {
             records += match step {
@@ -205,7 +216,7 @@ impl Buffer {
         for (first, last) in group.released {
             self.note(Note::Released { first, last });
         }
-        position
+        (position, group.wakes)
     }
 
     /// A record that stands for itself.

@@ -16,6 +16,8 @@
 mod messages;
 mod rewrite;
 
+pub(in crate::storage) use self::messages::message_of;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 

@@ -34,7 +34,8 @@ pub fn collect(
                         continue;
                     };
                     if live.lives_in(message, number) {
-                        messages.insert(message, build(address, header, body, &mut scratch));
+                        let built = message_of(address, header, None, body, &mut scratch);
+                        messages.insert(message, built);
                     }
                 }
                 // The first reading has reported it.
@@ -49,14 +50,25 @@ pub fn collect(
     Ok(messages)
 }
 
-fn build(address: &[u8], header: &[u8], body: &[u8], scratch: &mut Vec<u8>) -> Message {
-    let properties = Properties::parse(header.get(HEADER_FIXED..).unwrap_or_default());
+/// Puts a message together that was stored in its parts.
+pub fn message_of(
+    address: &[u8],
+    header: &[u8],
+    extra_keys: Option<&[u8]>,
+    body: &[u8],
+    scratch: &mut Vec<u8>,
+) -> Message {
+    let properties = header.get(HEADER_FIXED..).unwrap_or_default();
     // They were valid when the message was published; a change of rules must not lose it.
     let unread = Traits { persistent: true, ..Traits::default() };
-    let traits = properties.map_or(unread, |properties| Traits::of(&properties));
-    if body.len() <= INLINE_BODY_MAX {
+    let traits = Properties::parse(properties).map_or(unread, |properties| Traits::of(&properties));
+    let message = if body.len() <= INLINE_BODY_MAX {
         Message::with_inline_body(address, header, body, traits, scratch)
     } else {
         Message::with_chunks(address, header, vec![Bytes::copy_from_slice(body)], traits)
+    };
+    match extra_keys {
+        None => message,
+        keys => message.readdressed(address, properties, keys, traits),
     }
 }

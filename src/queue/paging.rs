@@ -1,0 +1,284 @@
+//! A queue and its pager: long queues lie on disk.
+//!
+//! Under its lock a queue says what to write and what to read; the pager does it on its own threads and
+//! leaves the result in the queue's [`Arrivals`], whereupon the broker has [`Queue::look`] called. So
+//! the lock never waits for a file.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use super::Queue;
+use super::effects::Effects;
+use super::line::{Budget, Written};
+use super::ready::LineIndex;
+use super::state::State;
+use crate::delivery::{Outbox, Outgoing};
+use crate::message::{Position, Positions, Queued};
+use crate::storage::{Group, Pager, Segment, StoreError};
+
+/// How a queue reaches the pager, and how it calls for attention when the pager is done.
+pub struct Paging {
+    pub pager: Arc<dyn Pager>,
+    pub budget: Budget,
+    /// Has somebody call [`Queue::look`] soon.
+    pub attention: Box<dyn Fn(&Arc<Queue>) + Send + Sync>,
+}
+
+impl fmt::Debug for Paging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.budget.fmt(f)
+    }
+}
+
+/// What the pager has done for a queue and the queue has not seen.
+pub(super) type Arrivals = Mutex<Vec<PagerArrival>>;
+
+#[derive(Debug)]
+pub(super) enum PagerArrival {
+    Written { line: LineIndex, result: Result<Segment, StoreError> },
+    Read { line: LineIndex, segment: Segment, result: Result<Vec<Queued>, StoreError> },
+}
+
+/// A `basic.get` that waits for a message on its way from disk.
+#[derive(Debug)]
+pub struct Waiting {
+    pub outbox: Arc<Outbox>,
+    pub channel: u16,
+    pub ticket: u64,
+}
+
+/// What a restart left to know of segments that were there before it. Ranges are sorted.
+#[derive(Debug, Default)]
+pub(super) struct Leftover {
+    pub(super) settled: Vec<(u64, u64)>,
+    /// Positions that may have been delivered before.
+    pub(super) delivered: Vec<(u64, u64)>,
+}
+
+/// What a queue gets back at the start of the broker, in the order of positions.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// With the flag whether it may have been delivered before.
+    pub messages: Vec<(Position, crate::message::Message, bool)>,
+    /// The figures are those of what is still there.
+    pub segments: Vec<Segment>,
+    /// Of what is in segments: settled positions, and such as may have been delivered before.
+    pub settled: Vec<(u64, u64)>,
+    pub delivered: Vec<(u64, u64)>,
+    pub next_position: u64,
+}
+
+impl Queue {
+    /// Has the channel told, through its outbox, when [`get`](Self::get) has an answer: maybe at once.
+    pub fn when_ready(self: &Arc<Self>, waiting: Waiting, effects: &mut Effects) {
+        let mut state = self.state.lock();
+        state.waiting.push(waiting);
+        state.answer_waiting(effects);
+    }
+}
+
+impl State {
+    /// Gives the pager what there is to do. To be called when the queue has outgrown its memory.
+    #[cold]
+    pub(super) fn page(&mut self, queue: &Arc<Queue>) {
+        let Some(paging) = &queue.paging else { return };
+        if self.deleted {
+            return;
+        }
+        let id = queue.log.as_ref().map(|log| log.id);
+        while let Some((line, messages)) = self.ready.next_write() {
+            let (Some(first), Some(last)) = (messages.first(), messages.last()) else { continue };
+            if let Some(log) = &queue.log {
+                log.store.in_segments(log.id, first.position, last.position);
+            }
+            let call = Call::new(queue, paging);
+            let done = move |result| call.back(PagerArrival::Written { line, result });
+            paging.pager.write(id, messages, Box::new(done));
+        }
+        while let Some((line, segment)) = self.ready.next_read() {
+            let call = Call::new(queue, paging);
+            let read = segment.clone();
+            let done = move |result| call.back(PagerArrival::Read { line, segment, result });
+            paging.pager.read(&read, Box::new(done));
+        }
+    }
+
+    /// Acts on what the pager has done.
+    pub(super) fn arrived(&mut self, queue: &Queue, arrivals: Vec<PagerArrival>) {
+        let Some(paging) = &queue.paging else { return };
+        for arrival in arrivals {
+            match arrival {
+                PagerArrival::Written { line, result } => {
+                    self.written(queue, &*paging.pager, line, result);
+                }
+                PagerArrival::Read { line, segment, result } => {
+                    self.read(queue, &*paging.pager, line, &segment, result);
+                }
+            }
+        }
+    }
+
+    fn written(
+        &mut self,
+        queue: &Queue,
+        pager: &dyn Pager,
+        line: LineIndex,
+        result: Result<Segment, StoreError>,
+    ) {
+        let segment = result.inspect_err(|error| {
+            tracing::error!(queue = %queue.name, %error, "a segment could not be written");
+        });
+        let segment = segment.ok();
+        let kept = !self.deleted && self.ready.written(line, segment.clone()) == Written::Kept;
+        match (segment, &queue.log) {
+            (Some(segment), Some(log)) if kept => {
+                log.store.moved(log.id, segment.first, segment.last);
+            }
+            (Some(segment), _) if !kept => queue.drop_file(pager, &segment),
+            _ => {}
+        }
+    }
+
+    fn read(
+        &mut self,
+        queue: &Queue,
+        pager: &dyn Pager,
+        line: LineIndex,
+        segment: &Segment,
+        result: Result<Vec<Queued>, StoreError>,
+    ) {
+        // Purged or deleted meanwhile, it was removed then.
+        let Some(segment) = self.ready.take_read(line, segment.number) else { return };
+        let intact = result.is_ok();
+        let messages = match result {
+            Ok(messages) => self.still_there(&segment, messages),
+            Err(error) => {
+                let lost = segment.figures.messages;
+                tracing::error!(queue = %queue.name, %error, lost, "a segment could not be read");
+                Vec::new()
+            }
+        };
+        match queue.log.as_ref().and_then(|log| log.open.as_ref()) {
+            // It stays for somebody to look at, or to be read after the next restart.
+            _ if !intact => {}
+            Some(open) => {
+                let live = messages.iter().filter(|queued| queued.message.traits().persistent);
+                open.opened(&segment, live.map(|queued| queued.position));
+            }
+            None => pager.remove(&segment, Box::new(|| {})),
+        }
+        self.ready.append(line, messages);
+    }
+
+    /// Of a segment from before the last restart some messages may be settled, and transient ones are
+    /// gone (behaviour B12.2).
+    fn still_there(&self, segment: &Segment, mut messages: Vec<Queued>) -> Vec<Queued> {
+        if segment.recovered {
+            let leftover = self.leftover.as_deref();
+            messages.retain(|queued| {
+                queued.message.traits().persistent
+                    && !leftover.is_some_and(|left| within(&left.settled, queued.position))
+            });
+            for queued in &mut messages {
+                queued.redelivered |=
+                    leftover.is_some_and(|left| within(&left.delivered, queued.position));
+            }
+        }
+        messages
+    }
+
+    /// Tells those who wait for a message that there is one, or none at all.
+    pub(super) fn answer_waiting(&mut self, effects: &mut Effects) {
+        if self.ready.is_waiting() && !self.deleted {
+            return;
+        }
+        for Waiting { outbox, channel, ticket } in std::mem::take(&mut self.waiting) {
+            outbox.notify(Outgoing::Completed { channel, ticket, error: None });
+            effects.wakes.touch(&outbox);
+        }
+    }
+
+    /// Positions that may have been delivered before: of messages in memory, and of what a restart left
+    /// on disk.
+    pub(super) fn delivered_before(&self) -> Positions {
+        let mut delivered = self.ready.delivered_before();
+        let Some(leftover) = &self.leftover else { return delivered };
+        for segment in self.ready.segments().filter(|segment| segment.recovered) {
+            for (first, last) in &leftover.delivered {
+                let (first, last) = (segment.first.0.max(*first), segment.last.0.min(*last));
+                if first <= last {
+                    delivered.add(Position(first), Position(last));
+                }
+            }
+        }
+        delivered
+    }
+}
+
+impl Queue {
+    /// A segment of the last process of which nothing is left.
+    pub fn drop_segment(&self, segment: &Segment) {
+        if let Some(paging) = &self.paging {
+            self.drop_file(&*paging.pager, segment);
+        }
+    }
+
+    /// A segment of which nothing is needed any more.
+    fn drop_file(&self, pager: &dyn Pager, segment: &Segment) {
+        match self.log.as_ref().and_then(|log| log.open.as_ref()) {
+            Some(open) => open.drop_file(segment),
+            None => pager.remove(segment, Box::new(|| {})),
+        }
+    }
+
+    /// Segments whose messages are given up.
+    pub(super) fn forget_segments(&self, segments: &[Segment]) {
+        let Some(paging) = &self.paging else { return };
+        for segment in segments {
+            if let Some(log) = self.log.as_ref().filter(|_| segment.queue.is_some()) {
+                let mut positions = Positions::default();
+                positions.add(segment.first, segment.last);
+                log.store.settle(Group::ALONE, log.id, &positions);
+            }
+            self.drop_file(&*paging.pager, segment);
+        }
+    }
+
+    /// The same for a queue that is gone, of which the store need not hear.
+    pub(super) fn remove_segments(&self, segments: &[Segment]) {
+        let Some(paging) = &self.paging else { return };
+        segments.iter().for_each(|segment| paging.pager.remove(segment, Box::new(|| {})));
+        if let Some(open) = self.log.as_ref().and_then(|log| log.open.as_ref()) {
+            open.drop_all();
+        }
+    }
+}
+
+/// The way back from the pager's thread.
+struct Call {
+    queue: Weak<Queue>,
+    paging: Arc<Paging>,
+}
+
+impl Call {
+    fn new(queue: &Arc<Queue>, paging: &Arc<Paging>) -> Self {
+        Self { queue: Arc::downgrade(queue), paging: Arc::clone(paging) }
+    }
+
+    fn back(self, arrival: PagerArrival) {
+        if let Some(queue) = self.queue.upgrade() {
+            queue.arrivals.lock().push(arrival);
+            (self.paging.attention)(&queue);
+        } else if let PagerArrival::Written { result: Ok(segment), .. } = arrival {
+            self.paging.pager.remove(&segment, Box::new(|| {}));
+        }
+    }
+}
+
+/// Whether one of the ranges, which are sorted and do not overlap, holds a position.
+pub fn within(ranges: &[(u64, u64)], position: Position) -> bool {
+    let index = ranges.partition_point(|(_, last)| *last < position.0);
+    ranges.get(index).is_some_and(|(first, _)| *first <= position.0)
+}

@@ -1,0 +1,292 @@
+//! The disk's [`Pager`]: one thread that writes and one that reads.
+//!
+//! They are two so that a consumer who waits for a segment does not wait for the sync of another. The
+//! writer does everything that changes the directory, in the order in which it was asked.
+//!
+//! A write that fails is the end, as it is for the journal: memory could not be bounded any more. A read
+//! that fails costs what could not be read.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+
+use super::file::{self, Place};
+use super::format::{self, Decoded};
+use super::scan::{Scanned, scan};
+use super::{OnRead, OnRemoved, OnWritten, Pager, Segment};
+use crate::message::Queued;
+use crate::storage::disk::Disk;
+use crate::storage::journal::OnFailure;
+use crate::storage::range_map::RangeSet;
+use crate::storage::{QueueId, StoreError, failed};
+
+/// Removals that may wait for the sync that makes them last.
+const REMOVALS_MAX: usize = 64;
+
+/// Segment files in a directory. Dropping it finishes what was asked for and stops the threads.
+pub struct SegmentStore {
+    shared: Arc<Shared>,
+    writes: Mutex<Option<Sender<Write>>>,
+    reads: Mutex<Option<Sender<Read>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Shared {
+    disk: Arc<dyn Disk>,
+    place: Place,
+    next_number: AtomicU64,
+    /// Bytes handed in and not written.
+    pressure: AtomicUsize,
+    relieved: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+    on_failure: Mutex<Option<OnFailure>>,
+}
+
+enum Write {
+    Messages { queue: Option<QueueId>, messages: Arc<Vec<Queued>>, bytes: usize, done: OnWritten },
+    Anew { segment: Segment, live: RangeSet },
+    Removal { segment: Segment, done: OnRemoved },
+}
+
+struct Read {
+    segment: Segment,
+    done: OnRead,
+}
+
+impl SegmentStore {
+    /// Looks what is in `directory`, which is created if need be. `on_failure` is called at most once,
+    /// from the thread that writes.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        on_failure: OnFailure,
+    ) -> Result<(Arc<Self>, Scanned), StoreError> {
+        let (scanned, next_number) = scan(&*disk, directory)?;
+        let shared = Arc::new(Shared {
+            disk,
+            place: Place::new(directory),
+            next_number: AtomicU64::new(next_number),
+            pressure: AtomicUsize::new(0),
+            relieved: Mutex::default(),
+            on_failure: Mutex::new(Some(on_failure)),
+        });
+        let (writes, to_write) = channel();
+        let (reads, to_read) = channel();
+        let writer = {
+            let shared = Arc::clone(&shared);
+            spawn("leveret-pager-w", move || shared.write_all(&to_write))?
+        };
+        let reader = {
+            let shared = Arc::clone(&shared);
+            spawn("leveret-pager-r", move || shared.read_all(&to_read))?
+        };
+        let store = Self {
+            shared,
+            writes: Mutex::new(Some(writes)),
+            reads: Mutex::new(Some(reads)),
+            threads: Mutex::new(vec![writer, reader]),
+        };
+        Ok((Arc::new(store), scanned))
+    }
+
+    /// Finishes what was asked for, and takes nothing more.
+    pub fn shut_down(&self) {
+        (*self.writes.lock(), *self.reads.lock()) = (None, None);
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            // The last owner may be what one of the threads is calling.
+            if thread.thread().id() != std::thread::current().id() {
+                // A panic was reported where it happened.
+                let _ = thread.join();
+            }
+        }
+    }
+
+    fn ask(&self, write: Write) {
+        if let Some(writes) = &*self.writes.lock() {
+            // When the thread is gone, so is the process soon.
+            let _ = writes.send(write);
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    thread.map_err(|error| StoreError(format!("cannot start a thread for segments: {error}")))
+}
+
+impl Drop for SegmentStore {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+impl Pager for SegmentStore {
+    fn write(&self, queue: Option<QueueId>, messages: Arc<Vec<Queued>>, done: OnWritten) {
+        let bytes = messages.iter().map(|queued| queued.message.weight()).sum();
+        self.shared.pressure.fetch_add(bytes, Ordering::AcqRel);
+        self.ask(Write::Messages { queue, messages, bytes, done });
+    }
+
+    fn read(&self, segment: &Segment, done: OnRead) {
+        if let Some(reads) = &*self.reads.lock() {
+            let _ = reads.send(Read { segment: segment.clone(), done });
+        }
+    }
+
+    fn read_now(&self, segment: &Segment) -> Result<Vec<Queued>, StoreError> {
+        self.shared.read(segment)
+    }
+
+    fn rewrite(&self, segment: &Segment, live: RangeSet) {
+        self.ask(Write::Anew { segment: segment.clone(), live });
+    }
+
+    fn remove(&self, segment: &Segment, done: OnRemoved) {
+        self.ask(Write::Removal { segment: segment.clone(), done });
+    }
+
+    fn pressure(&self) -> usize {
+        self.shared.pressure.load(Ordering::Acquire)
+    }
+
+    fn when_relieved(&self, wake: Box<dyn FnOnce() + Send>) {
+        self.shared.relieved.lock().push(wake);
+        // If the last write ended meanwhile, nobody else would call.
+        if self.pressure() == 0 {
+            self.shared.relieve();
+        }
+    }
+}
+
+impl Shared {
+    fn write_all(&self, jobs: &Receiver<Write>) {
+        let (mut buffer, mut removed) = (Vec::new(), Vec::new());
+        while let Some(job) = self.next_job(jobs, &mut removed) {
+            let result = match job {
+                Write::Messages { queue, messages, bytes, done } => {
+                    let written = self.write(queue, &messages, &mut buffer);
+                    // Freed here, not under the lock of whoever is called back.
+                    drop(messages);
+                    self.pressure.fetch_sub(bytes, Ordering::AcqRel);
+                    let result = written.as_ref().map(|_| ()).map_err(Clone::clone);
+                    done(written);
+                    self.relieve();
+                    result
+                }
+                Write::Anew { segment, live } => self.write_anew(&segment, &live, &mut buffer),
+                Write::Removal { segment, done } => {
+                    removed.push(done);
+                    self.remove(&segment)
+                }
+            };
+            result.unwrap_or_else(|error| self.fail(error));
+        }
+    }
+
+    /// The next thing to do. When there is nothing at once, or enough has been removed, the removals so
+    /// far are made to last: one sync for all of them.
+    fn next_job(&self, jobs: &Receiver<Write>, removed: &mut Vec<OnRemoved>) -> Option<Write> {
+        let next = jobs.try_recv().ok();
+        if !removed.is_empty() && (next.is_none() || removed.len() >= REMOVALS_MAX) {
+            let directory = &self.place.durable;
+            match self.disk.sync_dir(directory).map_err(failed("sync", directory)) {
+                Ok(()) => removed.drain(..).for_each(|done| done()),
+                Err(error) => self.fail(error),
+            }
+        }
+        next.or_else(|| jobs.recv().ok())
+    }
+
+    fn fail(&self, error: StoreError) {
+        if let Some(failed) = self.on_failure.lock().take() {
+            failed(error);
+        }
+    }
+
+    fn relieve(&self) {
+        let relieved = std::mem::take(&mut *self.relieved.lock());
+        relieved.into_iter().for_each(|wake| wake());
+    }
+
+    fn write(
+        &self,
+        queue: Option<QueueId>,
+        messages: &[Queued],
+        buffer: &mut Vec<u8>,
+    ) -> Result<Segment, StoreError> {
+        // What is transient throughout need not survive, whosever it is.
+        let persistent = |queued: &Queued| queued.message.traits().persistent;
+        let queue = queue.filter(|_| messages.iter().any(persistent));
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let segment = format::encode(number, queue, messages.iter(), buffer);
+        let path = self.place.path(&segment);
+        let put = match queue {
+            None => file::put_transient(&*self.disk, &path, buffer),
+            Some(_) => file::put(&*self.disk, &path, buffer),
+        };
+        put.map_err(failed("write", &path))?;
+        Ok(segment)
+    }
+
+    fn write_anew(
+        &self,
+        segment: &Segment,
+        live: &RangeSet,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let mut messages = self.read(segment)?;
+        messages.retain(|queued| live.get(queued.position.0).is_some());
+        self.replace(segment, &messages, buffer)
+    }
+
+    /// Puts a file with these messages in the place of a segment's.
+    fn replace(
+        &self,
+        segment: &Segment,
+        messages: &[Queued],
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let path = self.place.path(segment);
+        format::encode(segment.number, segment.queue, messages.iter(), buffer);
+        file::put(&*self.disk, &path, buffer).map_err(failed("write", &path))
+    }
+
+    fn remove(&self, segment: &Segment) -> Result<(), StoreError> {
+        let path = self.place.path(segment);
+        match self.disk.remove(&path) {
+            // Set aside, with nothing left to put in its place.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            result => result.map_err(failed("remove", &path)),
+        }
+    }
+
+    fn read_all(&self, jobs: &Receiver<Read>) {
+        for Read { segment, done } in jobs {
+            done(self.read(&segment));
+        }
+    }
+
+    fn read(&self, segment: &Segment) -> Result<Vec<Queued>, StoreError> {
+        let path = self.place.path(segment);
+        let file = self.disk.read_all(&path).map_err(failed("read", &path))?;
+        let Decoded { messages, damage } = format::decode(&file, segment);
+        if damage.is_empty() {
+            return Ok(messages);
+        }
+        for (offset, bytes) in &damage {
+            let path = path.display();
+            tracing::error!("{path} is damaged at offset {offset}: {bytes} bytes are unreadable");
+        }
+        let lost = segment.figures.messages.saturating_sub(messages.len());
+        let aside = file::set_aside(&*self.disk, &path).map_err(failed("rename", &path))?;
+        tracing::error!("{lost} messages are lost, the file is kept as {}", aside.display());
+        self.replace(segment, &messages, &mut Vec::new())?;
+        Ok(messages)
+    }
+}
