@@ -26,7 +26,8 @@ const ROOMS: [(&str, &[&str], Below); 14] = [
     ("message", &["names", "time", "protocol"], Below::No),
     ("exchange", &["names", "message", "protocol"], Below::No),
     ("delivery", &["names", "message"], Below::No),
-    ("storage", &["names", "message", "protocol"], Below::No),
+    // Messages lie in segments with their deadlines.
+    ("storage", &["names", "time", "message", "protocol"], Below::No),
     ("queue", &["names", "time", "message", "protocol", "delivery", "storage"], Below::No),
     ("auth", &["names", "protocol"], Below::No),
     ("broker", &["exchange", "queue", "delivery", "storage"], Below::Yes),

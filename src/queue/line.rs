@@ -198,9 +198,13 @@ impl Line {
                 Written::Kept
             }
             (Some(batch), None) => {
+                // With what is behind it, since order is kept.
                 let mut tail = Arc::unwrap_or_clone(batch);
-                deep.tail_cost += cost_of(&tail);
+                for behind in deep.writing.iter_mut().filter_map(Option::take) {
+                    tail.extend(behind.iter().cloned());
+                }
                 tail.append(&mut deep.tail);
+                deep.tail_cost = cost_of(&tail);
                 deep.tail = tail;
                 Written::Unneeded
             }

@@ -386,6 +386,7 @@ impl Queue {
     pub fn counts(self: &Arc<Self>, now: Time, effects: &mut Effects) -> Counts {
         let mut state = self.state.lock();
         state.drop_expired(self, now, effects);
+        state.report_deadline(self, effects);
         state.counts()
     }
 

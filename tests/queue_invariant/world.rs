@@ -200,6 +200,7 @@ impl World {
     }
 
     pub fn act(&mut self, op: &Op) {
+        self.expire_behind_the_head();
         match op {
             Op::Publish(batch) => self.publish(batch),
             Op::Subscribe { connection, channel, prefetch, no_ack, exclusive, priority } => {
@@ -268,6 +269,16 @@ impl World {
         assert!(matches!(got, Got::Empty));
         self.work_pager();
         assert!(self.pager.files().is_empty(), "what is consumed is not kept");
+    }
+
+    /// What has expired on disk is found when it reaches the head.
+    fn expire_behind_the_head(&mut self) {
+        while self.setup.budget.is_some() {
+            self.observe(Call::Other);
+            if !self.pager.is_asked() {
+                break;
+            }
+        }
     }
 
     /// The pager does all it was asked for, and the queue finds it done.

@@ -1,7 +1,7 @@
 //! What a segment file looks like. Little endian.
 //!
 //! ```text
-//! header   magic 8 | version u32 | CRC-32C of the rest of the header u32
+//! header   magic 8 | CRC-32C of the rest of the header u32 | version u32
 //!          number u64 | queue u64 | first position u64 | last position u64
 //!          messages u32 | persistent ones u32 | their body bytes u64 | those with a deadline u32 | 0 u32
 //!          length of what follows u64
@@ -88,7 +88,8 @@ pub fn encode<'a>(
 fn header(segment: &Segment, durable: Figures, length: u64) -> [u8; HEADER] {
     let count = |messages: usize| u32::try_from(messages).unwrap_or(u32::MAX).to_le_bytes();
     let rest = [
-        &segment.number.to_le_bytes()[..],
+        &VERSION.to_le_bytes()[..],
+        &segment.number.to_le_bytes(),
         &segment.queue.map_or(0, |queue| queue.0).to_le_bytes(),
         &segment.first.0.to_le_bytes(),
         &segment.last.0.to_le_bytes(),
@@ -101,7 +102,7 @@ fn header(segment: &Segment, durable: Figures, length: u64) -> [u8; HEADER] {
     ]
     .concat();
     let checksum = crc32c::crc32c(&rest).to_le_bytes();
-    let whole = [&MAGIC[..], &VERSION.to_le_bytes(), &checksum, &rest].concat();
+    let whole = [&MAGIC[..], &checksum, &rest].concat();
     let mut header = [0; HEADER];
     header.iter_mut().zip(whole).for_each(|(place, byte)| *place = byte);
     header
@@ -139,18 +140,14 @@ fn put_message(out: &mut Vec<u8>, queued: &Queued) {
 
 /// Reads a header of a file that is `file_length` long.
 pub fn decode_header(file: &[u8], file_length: u64) -> Result<Header, Bad> {
-    let Some((head, rest)) = file.get(..HEADER).and_then(|header| header.split_at_checked(16))
-    else {
-        return Err(Bad::Damaged);
-    };
-    let mut fields = head;
-    if take::<8>(&mut fields) != Some(MAGIC) {
+    let mut rest = file.get(..HEADER).ok_or(Bad::Damaged)?;
+    if take::<8>(&mut rest) != Some(MAGIC) {
         return Err(Bad::Damaged);
     }
-    let version = take(&mut fields).map_or(0, u32::from_le_bytes);
-    if take(&mut fields).map(u32::from_le_bytes) != Some(crc32c::crc32c(rest)) {
+    if take(&mut rest).map(u32::from_le_bytes) != Some(crc32c::crc32c(rest)) {
         return Err(Bad::Damaged);
     }
+    let version = take(&mut rest).map_or(0, u32::from_le_bytes);
     if version != VERSION {
         return Err(Bad::Version(version));
     }

@@ -46,6 +46,11 @@ impl HeldPager {
         true
     }
 
+    /// There is something to do.
+    pub fn is_asked(&self) -> bool {
+        !self.jobs.lock().is_empty()
+    }
+
     /// Writes fail from here on, or succeed again.
     pub fn fail_writes(&self, failing: bool) {
         self.failing.store(failing, Ordering::Relaxed);

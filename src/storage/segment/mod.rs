@@ -133,3 +133,6 @@ pub trait Pager: Send + Sync {
     /// Calls `wake` when less is waiting to be written than now; at once when nothing is.
     fn when_relieved(&self, wake: Box<dyn FnOnce() + Send>);
 }
+
+#[cfg(test)]
+mod tests;
