@@ -14,6 +14,7 @@ use leveret::message::{Message, Traits, write_address};
 use leveret::storage::LogPosition;
 use leveret::storage::disk::RealDisk;
 use leveret::storage::journal::{Journal, Options, Sync};
+use leveret::time::Time;
 
 fn message() -> Message {
     let (mut address, mut header) = (Vec::new(), vec![0, 60, 0, 0]);
@@ -48,7 +49,7 @@ impl Publisher {
 
     fn publish(&mut self, journal: &Journal) -> LogPosition {
         let (first, count) = (self.position, self.batch.len() as u64);
-        let stored = journal.store(&mut self.batch.iter());
+        let stored = journal.store(&mut self.batch.iter(), Time(0));
         let position = journal.enqueue(0, self.queue, first, stored.first(), count as u32);
         if let Some(last) = first.checked_sub(1).filter(|last| *last > 0) {
             journal.settle(0, self.queue, &[(first.saturating_sub(count), last)]);
@@ -122,9 +123,9 @@ fn recovery(criterion: &mut Criterion) {
         let (directory, journal) = open(Sync::Os);
         let mut publisher = Publisher::new(1, 1000);
         // So that the settled ones stay where they are.
-        let _held = journal.store(&mut publisher.batch.iter());
+        let _held = journal.store(&mut publisher.batch.iter(), Time(0));
         for first in (1..messages).step_by(1000) {
-            let stored = journal.store(&mut publisher.batch.iter());
+            let stored = journal.store(&mut publisher.batch.iter(), Time(0));
             journal.enqueue(0, 1, first, stored.first(), 1000);
         }
         journal.settle(0, 1, &[(0, settled)]);

@@ -158,7 +158,7 @@ impl Message {
     /// The keys it is routed by beside its routing key, as the content of an array, where its headers
     /// do not say so: BCC keys, which consumers must not see (behaviour B6.3), or none at all for a
     /// dead letter that got a new key and keeps its CC header (behaviour B8.7). `None`: the CC header
-    /// says it. Only dead-lettering asks; a copy that lost them, in a store say, goes by its headers.
+    /// says it. Only dead-lettering asks.
     pub fn extra_keys(&self) -> Option<&[u8]> {
         let head = &self.0.header.header;
         let start = usize::from(head.address_len) + head.header_len as usize;

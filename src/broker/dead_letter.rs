@@ -50,7 +50,7 @@ impl Vhost {
             };
             let mut arrival = Arrival { first_stored: 0, group, now };
             // Held until the last queue has taken its share.
-            let held = (!stored.is_empty()).then(|| self.messages.store(&mut stored.iter()));
+            let held = (!stored.is_empty()).then(|| self.messages.store(&mut stored.iter(), now));
             if let Some(held) = &held {
                 arrival.first_stored = held.first;
             }

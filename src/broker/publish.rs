@@ -290,7 +290,8 @@ impl Publisher {
         let mut flushed = Flushed::default();
         let mut arrival = Arrival { first_stored: 0, group, now };
         // Held until the last queue has taken its share.
-        let stored = (!self.stored.is_empty()).then(|| self.store.store(&mut self.stored.iter()));
+        let stored =
+            (!self.stored.is_empty()).then(|| self.store.store(&mut self.stored.iter(), now));
         if let Some(stored) = &stored {
             arrival.first_stored = stored.first;
             self.stored.clear();

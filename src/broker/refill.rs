@@ -22,6 +22,9 @@ pub struct Found {
     pub clean: bool,
 }
 
+/// How often expired messages are looked for before there are clients.
+const START_TICKS_MAX: usize = 64;
+
 impl Broker {
     /// Puts messages back into the queues that [`recover`](Self::recover) has brought back, and says
     /// how many there were. What lies in no queue any more is given up, but not what lies in one that
@@ -44,6 +47,8 @@ impl Broker {
                 restored.segments.iter().map(|segment| segment.figures.messages).sum::<usize>();
             let mut effects = Effects::default();
             queue.restore(restored, now, &mut effects);
+            // Only notes when to look: a dead letter must find every queue as it was, or it would
+            // take a position there that another message has.
             vhost.act(now, &mut effects);
         }
         let lost = found.queues.into_keys().chain(found.segments.keys().copied()).map(QueueId);
@@ -55,6 +60,14 @@ impl Broker {
             for segment in found.segments.values().flatten() {
                 pager.remove(segment, Box::new(|| {}));
             }
+        }
+        // What expired meanwhile is gone when the first client looks; if that is very much, the rest
+        // goes while clients are served.
+        for _ in 0..START_TICKS_MAX {
+            if self.next_deadline() > now {
+                break;
+            }
+            self.tick(now);
         }
         count
     }
@@ -75,7 +88,7 @@ impl Vhost {
         }
         let ranges: Vec<(u64, u64)> =
             segments.iter().map(|segment| (segment.first.0, segment.last.0)).collect();
-        recovered.messages.retain(|(position, ..)| !within(&ranges, *position));
+        recovered.messages.retain(|found| !within(&ranges, found.position));
         Restored {
             messages: recovered.messages,
             segments,

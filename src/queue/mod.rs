@@ -206,8 +206,9 @@ impl Queue {
         log
     }
 
-    /// Fills a queue at start with what the store kept. Times to live of what is not in segments count
-    /// from now.
+    /// Fills a queue at start with what the store kept. Times to live count from when a message was
+    /// stored, and from now where that is not known. What has expired is still there:
+    /// [`look`](Self::look) drops it.
     pub fn restore(self: &Arc<Self>, restored: Restored, now: Time, effects: &mut Effects) {
         let mut state = self.state.lock();
         state.restore(self, restored, now);

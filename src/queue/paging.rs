@@ -16,6 +16,7 @@ use super::ready::LineIndex;
 use super::state::State;
 use crate::delivery::{Outbox, Outgoing};
 use crate::message::{Position, Positions, Queued};
+use crate::storage::journal::RecoveredMessage;
 use crate::storage::{Group, Pager, Segment, StoreError};
 
 /// How a queue reaches the pager, and how it calls for attention when the pager is done.
@@ -60,8 +61,7 @@ pub(super) struct Leftover {
 /// What a queue gets back at the start of the broker, in the order of positions.
 #[derive(Debug, Default)]
 pub struct Restored {
-    /// With the flag whether it may have been delivered before.
-    pub messages: Vec<(Position, crate::message::Message, bool)>,
+    pub messages: Vec<RecoveredMessage>,
     /// The figures are those of what is still there.
     pub segments: Vec<Segment>,
     /// Of what is in segments: settled positions, and such as may have been delivered before.

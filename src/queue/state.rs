@@ -11,6 +11,7 @@ use super::subscribers::{Subscribers, SubscriptionId};
 use super::{Arrival, Counts, Incoming, Queue, log};
 use crate::message::{Message, Position, Queued};
 use crate::storage::LogPosition;
+use crate::storage::journal::RecoveredMessage;
 use crate::time::Time;
 
 #[derive(Debug)]
@@ -122,8 +123,11 @@ impl State {
         if !segments.is_empty() {
             self.leftover = Some(Box::new(Leftover { settled, delivered }));
         }
-        let messages = messages.into_iter().map(|(position, message, redelivered)| {
-            let deadline = deadline(&message, &queue.declaration.options, now);
+        let messages = messages.into_iter().map(|recovered| {
+            let RecoveredMessage { position, message, stored, redelivered } = recovered;
+            // A clock that was set back does not make it live longer than it was to live.
+            let since = stored.map_or(now, |stored| stored.min(now));
+            let deadline = deadline(&message, &queue.declaration.options, since);
             Queued { message, position, deadline, redelivered }
         });
         self.ready.restore(segments, messages.collect());
@@ -196,7 +200,7 @@ fn tell(queue: &Queue, arrival: Arrival, effects: &mut Effects) -> Option<LogPos
     queue.log.as_ref()?.enqueued(arrival.group, &mut effects.runs)
 }
 
-/// The earlier of the queue's and the message's time to live, from now (behaviour B8.1).
+/// The earlier of the queue's and the message's time to live, from `now` (behaviour B8.1).
 fn deadline(message: &Message, options: &Options, now: Time) -> Time {
     let own = if message.traits().expires { expiration_millis(message) } else { None };
     let ttl = match (own, options.message_ttl_millis) {

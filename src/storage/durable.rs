@@ -16,6 +16,7 @@ use super::{
     StoreError, Stored,
 };
 use crate::message::{Message, Position, Positions};
+use crate::time::Time;
 
 /// The disk's [`MessageStore`].
 pub struct DurableMessages {
@@ -37,8 +38,8 @@ impl DurableMessages {
 }
 
 impl MessageStore for DurableMessages {
-    fn store(&self, messages: &mut dyn Iterator<Item = &Message>) -> Stored {
-        let stored = self.journal.store(messages);
+    fn store(&self, messages: &mut dyn Iterator<Item = &Message>, now: Time) -> Stored {
+        let stored = self.journal.store(messages, now);
         Stored { first: stored.first(), hold: Some(stored) }
     }
 

@@ -50,12 +50,13 @@ use parking_lot::{Condvar, Mutex};
 pub(super) use self::active::failed;
 use self::buffer::{Buffer, Note};
 pub(super) use self::recovery::message_of;
-pub use self::recovery::{Recovered, RecoveredQueue};
+pub use self::recovery::{Recovered, RecoveredMessage, RecoveredQueue};
 use self::waiting::Waiting;
 use self::writer::Writer;
 use super::disk::Disk;
 use super::{LogPosition, StoreError};
 use crate::message::Message;
+use crate::time::Time;
 
 /// When something handed in counts as durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,9 +168,9 @@ impl Journal {
 
     /// Hands in messages, each once, whatever number of queues will take them. They get consecutive
     /// numbers, and stay in the journal while what is returned lives: keep it until the last
-    /// queue has taken its share.
-    pub fn store(&self, messages: &mut dyn Iterator<Item = &Message>) -> Stored {
-        let (first, count) = self.with(|buffer| buffer.store(messages));
+    /// queue has taken its share. `now` comes back with them when the journal is opened again.
+    pub fn store(&self, messages: &mut dyn Iterator<Item = &Message>, now: Time) -> Stored {
+        let (first, count) = self.with(|buffer| buffer.store(messages, now));
         Stored { first, count, shared: self.shared.clone() }
     }
 

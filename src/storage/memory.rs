@@ -11,6 +11,7 @@ use super::{
 };
 use crate::message::{Message, Position, Positions};
 use crate::names::VhostName;
+use crate::time::Time;
 
 /// Definitions that are gone with the process: every change is done at once.
 #[derive(Debug, Default)]
@@ -47,7 +48,7 @@ impl DefinitionStore for MemoryDefinitions {
 pub struct MemoryMessages;
 
 impl MessageStore for MemoryMessages {
-    fn store(&self, _messages: &mut dyn Iterator<Item = &Message>) -> Stored {
+    fn store(&self, _messages: &mut dyn Iterator<Item = &Message>, _now: Time) -> Stored {
         Stored::unheld(0)
     }
 
@@ -208,7 +209,7 @@ impl DefinitionStore for HeldStore {
 }
 
 impl MessageStore for HeldStore {
-    fn store(&self, messages: &mut dyn Iterator<Item = &Message>) -> Stored {
+    fn store(&self, messages: &mut dyn Iterator<Item = &Message>, _now: Time) -> Stored {
         let mut held = self.0.lock();
         let first = held.stored;
         held.stored += messages.count() as u64;

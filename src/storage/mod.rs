@@ -30,6 +30,7 @@ use self::journal::failed;
 use crate::message::{Message, Position, Positions};
 use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::FieldTable;
+use crate::time::Time;
 
 /// Called once when a change that was answered with [`Commit::Later`] is durable, or failed to be.
 pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
@@ -187,8 +188,9 @@ pub struct Run {
 /// locks the caller holds, and become durable later, in the order in which they were handed in.
 pub trait MessageStore: Send + Sync {
     /// Hands in messages, each once, however many queues it goes to. They are numbered one after
-    /// another.
-    fn store(&self, messages: &mut dyn Iterator<Item = &Message>) -> Stored;
+    /// another. They enter their queues at `now`: from then on their times to live count, also
+    /// after a restart.
+    fn store(&self, messages: &mut dyn Iterator<Item = &Message>, now: Time) -> Stored;
 
     /// A queue has taken messages that were stored before.
     fn enqueue(&self, group: Group, queue: QueueId, runs: &[Run]) -> LogPosition;

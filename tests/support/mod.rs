@@ -25,16 +25,22 @@ mod received;
 mod verbs;
 
 use std::cell::{Cell, RefCell};
+use std::path::Path;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
 use leveret::auth::Authenticator;
-use leveret::broker::{Broker, Limits};
+use leveret::broker::{Broker, Found, Limits};
 use leveret::delivery::Outgoing;
 use leveret::session::{Offer, Services};
+use leveret::storage::disk::RealDisk;
+use leveret::storage::journal::{Journal, Options};
 use leveret::storage::memory::{HeldStore, MemoryDefinitions, MemoryMessages, Record};
-use leveret::storage::{Change, DefinitionStore, MessageStore, RedbDefinitions, StoreError};
+use leveret::storage::{
+    Change, DefinitionStore, DurableMessages, MessageStore, RedbDefinitions, SegmentStore,
+    StoreError,
+};
 use leveret::time::Time;
 
 use self::link::Link;
@@ -60,8 +66,23 @@ struct Shared {
     services: Arc<Services>,
     now: Cell<Time>,
     links: RefCell<Vec<Weak<RefCell<Link>>>>,
-    /// A store with a thread of its own, which is waited for.
-    on_disk: Option<Arc<dyn DefinitionStore>>,
+    on_disk: Option<OnDisk>,
+}
+
+/// Stores with threads of their own, which are waited for.
+struct OnDisk {
+    definitions: Arc<dyn DefinitionStore>,
+    messages: Arc<dyn MessageStore>,
+}
+
+impl OnDisk {
+    fn wait(&self) {
+        self.definitions.wait_committed(self.definitions.requested()).unwrap();
+        let (done, waiting) = std::sync::mpsc::channel();
+        let wake = Box::new(move || done.send(()).unwrap());
+        self.messages.when_durable(self.messages.position(), wake);
+        waiting.recv().expect("what was handed in becomes durable");
+    }
 }
 
 impl World {
@@ -90,12 +111,50 @@ impl World {
 
     /// With what the store kept. Its thread is waited for wherever something is sent.
     pub fn on_disk(definitions: Arc<RedbDefinitions>) -> Self {
+        Self::restored(definitions, Arc::new(MemoryMessages), Found::default(), NOW)
+    }
+
+    /// With all that a directory keeps, as the binary starts, at `now` or later. To drop it and all
+    /// its peers is to kill it when nothing is under way.
+    pub fn in_directory(directory: &Path, now: Time) -> Self {
+        let definitions = RedbDefinitions::open(directory, Box::new(|error| panic!("{error}")));
+        let definitions = Arc::new(definitions.unwrap());
+        let (path, options) = (directory.join("journal"), Options::default());
+        let failed = Box::new(|error| panic!("{error}"));
+        let opened = Journal::open(Arc::new(RealDisk), &path, options, failed.clone());
+        let (journal, found) = opened.unwrap();
+        let path = directory.join("segments");
+        let (segments, scanned) = SegmentStore::open(Arc::new(RealDisk), &path, failed).unwrap();
+        assert_eq!((found.report, scanned.report), (vec![], vec![]));
+        for (queue, segment) in scanned
+            .segments
+            .iter()
+            .flat_map(|(queue, all)| all.iter().map(move |segment| (*queue, segment)))
+        {
+            journal.in_segments(queue, segment.first.0, segment.last.0);
+        }
+        journal.segments_known();
+        let found = Found { queues: found.queues, segments: scanned.segments, clean: found.clean };
+        let messages = DurableMessages::new(journal, Arc::clone(&definitions) as _, segments);
+        Self::restored(definitions, Arc::new(messages), found, now.max(NOW))
+    }
+
+    fn restored(
+        definitions: Arc<RedbDefinitions>,
+        messages: Arc<dyn MessageStore>,
+        found: Found,
+        now: Time,
+    ) -> Self {
         let kept = definitions.load().unwrap();
-        let store: Arc<dyn DefinitionStore> = definitions;
-        let messages = Arc::new(MemoryMessages);
-        let broker = Broker::new(Limits::default(), Arc::clone(&store), messages);
-        broker.recover(kept, NOW);
-        Self::around(broker, Offer::default(), None, Some(store))
+        let on_disk = OnDisk { definitions, messages };
+        let (definitions, messages) =
+            (Arc::clone(&on_disk.definitions), Arc::clone(&on_disk.messages));
+        let broker = Broker::new(Limits::default(), definitions, messages);
+        broker.recover(kept, now);
+        broker.recover_messages(found, &[], now);
+        let world = Self::around(broker, Offer::default(), None, Some(on_disk));
+        world.shared.now.set(now);
+        world
     }
 
     fn build(
@@ -112,7 +171,7 @@ impl World {
         broker: Arc<Broker>,
         offer: Offer,
         held: Option<Arc<HeldStore>>,
-        on_disk: Option<Arc<dyn DefinitionStore>>,
+        on_disk: Option<OnDisk>,
     ) -> Self {
         broker.create_vhost(&"/".into());
         let authenticator = Arc::new(Authenticator::new(vec!["guest".into()]));
@@ -219,8 +278,8 @@ impl Shared {
         let links = self.links();
         let now = self.now.get();
         loop {
-            if let Some(store) = &self.on_disk {
-                store.wait_committed(store.requested()).unwrap();
+            if let Some(on_disk) = &self.on_disk {
+                on_disk.wait();
             }
             let mut any = false;
             while links.iter().any(|link| link.borrow_mut().step(now)) {

@@ -101,6 +101,12 @@ impl Peer {
     }
 
     #[track_caller]
+    pub fn declare_durable_with(&self, channel: u16, name: &str, arguments: FieldTable) {
+        let durable = queue::Declare { durable: true, ..queue::Declare::default() };
+        self.declare_as(channel, queue::Declare { queue: name, arguments, ..durable });
+    }
+
+    #[track_caller]
     pub fn declare_with(&self, channel: u16, name: &str, arguments: FieldTable) {
         let declare = queue::Declare { queue: name, arguments, ..queue::Declare::default() };
         self.declare_as(channel, declare);

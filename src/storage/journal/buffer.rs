@@ -17,6 +17,7 @@ use super::record::{self, Kind, MESSAGE_MAX};
 use super::waiting::Wake;
 use crate::message::Message;
 use crate::storage::{LogPosition, StoreError};
+use crate::time::Time;
 
 /// Messages without an enqueue do not wake the journal thread, up to so many bytes.
 const QUIET_BYTES: usize = 256 * 1024;
@@ -117,7 +118,7 @@ impl Buffer {
     }
 
     /// Takes messages; they get consecutive numbers. Returns the first and how many they are.
-    pub fn store(&mut self, messages: &mut dyn Iterator<Item = &Message>) -> (u64, u64) {
+    pub fn store(&mut self, messages: &mut dyn Iterator<Item = &Message>, now: Time) -> (u64, u64) {
         let (first, before) = (self.next_number, self.bytes.len());
         for message in messages {
             let number = self.next_number;
@@ -130,7 +131,7 @@ impl Buffer {
                 (self.refused, self.wanted) = (Some(StoreError(text)), true);
                 continue;
             }
-            record::put_message(&mut self.bytes, number, message);
+            record::put_message(&mut self.bytes, number, Some(now), message);
         }
         self.open = None;
         let loud = self.bytes.len() > QUIET_BYTES;

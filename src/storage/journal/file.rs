@@ -14,6 +14,7 @@
 //! Invariant: reading takes memory for one window and one record, however long the file is.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use super::record::{self, FRAME, Record};
@@ -22,7 +23,11 @@ use crate::storage::disk::{Disk, DiskRead};
 pub const HEADER: u64 = 32;
 
 const MAGIC: &[u8; 8] = b"leveretJ";
-const VERSION: u32 = 1;
+/// What is written. Version 2 has kinds of messages that version 1 would take for damage.
+const VERSION: u32 = 2;
+
+/// What can be read.
+const VERSIONS: RangeInclusive<u32> = 1..=VERSION;
 
 /// How much is read at once.
 const WINDOW: u64 = 1 << 20;
@@ -129,7 +134,7 @@ impl LogReader {
         let mut reader = Self { file, length, salt, offset: HEADER, window, window_at };
         if header.sound {
             return Ok(match header.version {
-                VERSION => Start::Records { reader, sound: true },
+                version if VERSIONS.contains(&version) => Start::Records { reader, sound: true },
                 version => Start::Version(version),
             });
         }

@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::range_map::{RangeMap, RangeSet, Span};
-use super::record::{FRAME, Record};
+use super::record::Record;
 
 /// What carrying one run of positions to another file costs at most, so that a journal of many small
 /// runs does not look emptier than it can be made.
@@ -150,9 +150,8 @@ impl Live {
 
     /// Enters what a record of `file` says. Whether its group counts is for the caller to know.
     pub fn apply(&mut self, record: &Record<'_>, file: u64) -> Result<(), Unknown> {
-        if let Record::Message { number, address, header, body } = *record {
-            let bytes = (FRAME + 15 + address.len() + header.len() + body.len()) as u64;
-            self.met(number, bytes, file);
+        if let Record::Message(message) = record {
+            self.met(message.number, message.record_bytes(), file);
             return Ok(());
         }
         self.enter(file);
@@ -166,7 +165,7 @@ impl Live {
             }
             Record::Moved { queue, first, last } => self.moved(queue, first, last),
             Record::QueueGone { queue } => self.queue_gone(queue),
-            Record::Message { .. }
+            Record::Message(_)
             | Record::GroupEnd { .. }
             | Record::Redelivered { .. }
             | Record::Clean => {}

@@ -7,9 +7,18 @@
 //! Whoever encodes leaves the checksum empty: it depends on where in a file the record comes to lie, so
 //! the journal thread fills it in (see [`file`](super::file)).
 //!
+//! There are three kinds of message, of which only the last two are written any more:
+//!
+//! ```text
+//! Message            number u64 |            lengths u16, u32      | address | header | body
+//! MessageAt          number u64 | time u64 | lengths u16, u32      | address | header | body
+//! MessageWithKeys    number u64 | time u64 | lengths u16, u32, u32 | address | header | keys | body
+//! ```
+//!
 //! Invariant: decoding takes nothing on trust; what does not add up is no record.
 
 use crate::message::Message;
+use crate::time::Time;
 
 /// Length and checksum.
 pub const FRAME: usize = 8;
@@ -32,6 +41,8 @@ pub enum Kind {
     GroupEnd,
     Redelivered,
     Clean,
+    MessageAt,
+    MessageWithKeys,
 }
 
 impl Kind {
@@ -46,6 +57,8 @@ impl Kind {
             7 => Self::GroupEnd,
             8 => Self::Redelivered,
             9 => Self::Clean,
+            10 => Self::MessageAt,
+            11 => Self::MessageWithKeys,
             _ => return None,
         })
     }
@@ -54,7 +67,7 @@ impl Kind {
 /// A record as it lies in a buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Record<'a> {
-    Message { number: u64, address: &'a [u8], header: &'a [u8], body: &'a [u8] },
+    Message(MessageRecord<'a>),
     Enqueue { group: u64, queue: u64, runs: Runs<'a> },
     Settle { group: u64, queue: u64, ranges: Ranges<'a> },
     Moved { queue: u64, first: u64, last: u64 },
@@ -63,6 +76,61 @@ pub enum Record<'a> {
     GroupEnd { group: u64, records: u32 },
     Redelivered { queue: u64, ranges: Ranges<'a> },
     Clean,
+}
+
+/// A message as it lies in a buffer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MessageRecord<'a> {
+    pub number: u64,
+    /// When it was stored; version 1 of the journal did not say.
+    pub stored: Option<Time>,
+    pub address: &'a [u8],
+    pub header: &'a [u8],
+    /// What [`Message::extra_keys`] says.
+    pub extra_keys: Option<&'a [u8]>,
+    pub body: &'a [u8],
+}
+
+/// What a message record begins with.
+struct Lengths {
+    number: u64,
+    stored: Option<Time>,
+    address: usize,
+    header: usize,
+    extra_keys: Option<usize>,
+}
+
+impl Lengths {
+    /// `None` also for a kind that is no message.
+    fn read(kind: Kind, bytes: &mut &[u8]) -> Option<Self> {
+        let number = u64_of(bytes)?;
+        let stored = match kind {
+            Kind::Message => None,
+            Kind::MessageAt | Kind::MessageWithKeys => Some(Time(u64_of(bytes)?)),
+            _ => return None,
+        };
+        let (address, header) = (usize::from(u16_of(bytes)?), u32_of(bytes)? as usize);
+        let extra_keys = match kind {
+            Kind::MessageWithKeys => Some(u32_of(bytes)? as usize),
+            _ => None,
+        };
+        Some(Self { number, stored, address, header, extra_keys })
+    }
+
+    /// Bytes that these fields take.
+    fn fixed(stored: bool, extra_keys: bool) -> usize {
+        14 + if stored { 8 } else { 0 } + if extra_keys { 4 } else { 0 }
+    }
+}
+
+impl MessageRecord<'_> {
+    /// What the record takes in a file.
+    pub fn record_bytes(&self) -> u64 {
+        let fixed = Lengths::fixed(self.stored.is_some(), self.extra_keys.is_some());
+        let keys = self.extra_keys.map_or(0, <[u8]>::len);
+        let parts = self.address.len() + self.header.len() + keys + self.body.len();
+        (FRAME + 1 + fixed + parts) as u64
+    }
 }
 
 /// `(first, last)`, both included.
@@ -113,7 +181,9 @@ impl<'a> Record<'a> {
         let (kind, mut rest) = content.split_first()?;
         let bytes = &mut rest;
         let record = match Kind::of(*kind)? {
-            Kind::Message => return Self::message(bytes),
+            kind @ (Kind::Message | Kind::MessageAt | Kind::MessageWithKeys) => {
+                return Self::message(kind, bytes);
+            }
             Kind::Enqueue => {
                 let (group, queue) = (u64_of(bytes)?, u64_of(bytes)?);
                 return Some(Self::Enqueue { group, queue, runs: Runs::of(bytes)? });
@@ -140,14 +210,20 @@ impl<'a> Record<'a> {
         bytes.is_empty().then_some(record)
     }
 
-    fn message(bytes: &mut &'a [u8]) -> Option<Self> {
-        let number = u64_of(bytes)?;
-        let (address_len, header_len) = (u16_of(bytes)?, u32_of(bytes)?);
-        let (address, rest) = bytes.split_at_checked(usize::from(address_len))?;
-        let (header, body) = rest.split_at_checked(header_len as usize)?;
+    fn message(kind: Kind, bytes: &mut &'a [u8]) -> Option<Self> {
+        let lengths = Lengths::read(kind, bytes)?;
+        let (address, rest) = bytes.split_at_checked(lengths.address)?;
+        let (header, mut body) = rest.split_at_checked(lengths.header)?;
+        let mut extra_keys = None;
+        if let Some(length) = lengths.extra_keys {
+            let (keys, rest) = body.split_at_checked(length)?;
+            (extra_keys, body) = (Some(keys), rest);
+        }
         // What a message needs of these is said in `Message::with_inline_body`.
         let sound = address.len() <= 512 && header.len() >= 14;
-        sound.then_some(Self::Message { number, address, header, body })
+        let Lengths { number, stored, .. } = lengths;
+        let record = MessageRecord { number, stored, address, header, extra_keys, body };
+        sound.then_some(Self::Message(record))
     }
 }
 
@@ -159,7 +235,9 @@ pub fn plausible(length: usize, prefix: &[u8]) -> bool {
     let (payload, bytes) = (length - 1, &mut rest);
     match Kind::of(*kind) {
         None => false,
-        Some(Kind::Message) => message_is_plausible(payload, bytes).is_some(),
+        Some(kind @ (Kind::Message | Kind::MessageAt | Kind::MessageWithKeys)) => {
+            message_is_plausible(kind, payload, bytes).is_some()
+        }
         Some(Kind::Enqueue) => payload > 16 && (payload - 16) % 20 == 0,
         Some(Kind::Settle) => payload > 16 && (payload - 16) % 16 == 0,
         Some(Kind::Settled | Kind::Redelivered) => payload > 8 && (payload - 8) % 16 == 0,
@@ -171,35 +249,50 @@ pub fn plausible(length: usize, prefix: &[u8]) -> bool {
 }
 
 /// Bytes that [`plausible`] wants to see.
-pub const PLAUSIBLE: usize = 1 + 14 + 512 + 12;
+pub const PLAUSIBLE: usize = 1 + 26 + 512 + 12;
 
 /// The content header tells how long the body is, which only a true record gets right.
-fn message_is_plausible(payload: usize, bytes: &mut &[u8]) -> Option<()> {
-    u64_of(bytes)?;
-    let (address_len, header_len) = (usize::from(u16_of(bytes)?), u32_of(bytes)? as usize);
-    let body = payload.checked_sub(14 + address_len)?.checked_sub(header_len)?;
-    let size = bytes.get(address_len..)?.get(4..)?.first_chunk()?;
-    (header_len >= 14 && u64::from_be_bytes(*size) == body as u64).then_some(())
+fn message_is_plausible(kind: Kind, payload: usize, bytes: &mut &[u8]) -> Option<()> {
+    let lengths = Lengths::read(kind, bytes)?;
+    let Lengths { address, header, extra_keys, .. } = lengths;
+    let fixed = Lengths::fixed(lengths.stored.is_some(), extra_keys.is_some());
+    let parts = [fixed, address, header, extra_keys.unwrap_or(0)];
+    let body = parts.iter().try_fold(payload, |left, part| left.checked_sub(*part))?;
+    let size = bytes.get(address..)?.get(4..)?.first_chunk()?;
+    (header >= 14 && u64::from_be_bytes(*size) == body as u64).then_some(())
 }
 
-/// Appends a message, which must not be longer than [`MESSAGE_MAX`].
-pub fn put_message(out: &mut Vec<u8>, number: u64, message: &Message) {
+/// Appends a message, which must not be longer than [`MESSAGE_MAX`]. `stored` is `None` only for what
+/// an older version stored, which did not write extra keys either.
+pub fn put_message(out: &mut Vec<u8>, number: u64, stored: Option<Time>, message: &Message) {
     let (address, header) = (message.address(), message.header());
-    let body = message.inline_body();
-    let chunks = message.chunks().unwrap_or_default();
-    let length = 1 + 14 + message.weight();
-    out.reserve(FRAME + length);
-    out.extend_from_slice(&(length as u32).to_le_bytes());
-    out.extend_from_slice(&[0, 0, 0, 0, Kind::Message as u8]);
+    let extra_keys = message.extra_keys().filter(|_| stored.is_some());
+    let kind = match (stored, extra_keys) {
+        (None, _) => Kind::Message,
+        (Some(_), None) => Kind::MessageAt,
+        (Some(_), Some(_)) => Kind::MessageWithKeys,
+    };
+    let start = out.len();
+    out.reserve(FRAME + 1 + Lengths::fixed(true, true) + message.weight());
+    out.extend_from_slice(&[0; FRAME]);
+    out.push(kind as u8);
     out.extend_from_slice(&number.to_le_bytes());
+    if let Some(Time(millis)) = stored {
+        out.extend_from_slice(&millis.to_le_bytes());
+    }
     out.extend_from_slice(&(address.len() as u16).to_le_bytes());
     out.extend_from_slice(&(header.len() as u32).to_le_bytes());
+    if let Some(keys) = extra_keys {
+        out.extend_from_slice(&(keys.len() as u32).to_le_bytes());
+    }
     out.extend_from_slice(address);
     out.extend_from_slice(header);
-    out.extend_from_slice(body);
-    for chunk in chunks {
+    out.extend_from_slice(extra_keys.unwrap_or_default());
+    out.extend_from_slice(message.inline_body());
+    for chunk in message.chunks().unwrap_or_default() {
         out.extend_from_slice(chunk);
     }
+    end(out, start);
 }
 
 /// Appends what was read as one record to make it another of the same content.
@@ -363,7 +456,7 @@ mod tests {
         let longer = [content, &[0]].concat();
         for other in [&content[..content.len() - 1], &longer] {
             // A body may have any length: only the header knows.
-            if !matches!(expected, Record::Message { .. }) {
+            if !matches!(expected, Record::Message(_)) {
                 assert_eq!(Record::decode(other), None, "{expected:?}");
             }
             let prefix = other.get(..PLAUSIBLE).unwrap_or(other);
@@ -380,11 +473,28 @@ mod tests {
             Message::with_inline_body(b"\x01x\x01k", &header(2), b"hi", traits, &mut Vec::new());
         let large = Message::with_chunks(b"\0\0", &header(20_000), chunks, traits);
         for (message, body) in [(small, &b"hi"[..]), (large, &body)] {
-            let content = one(|out| put_message(out, u64::MAX, &message));
             let (address, header) = (message.address(), message.header());
-            check(&content, &Record::Message { number: u64::MAX, address, header, body });
-            let copy = one(|out| put_copy(out, &content));
-            assert_eq!(copy, content);
+            let properties = message.properties();
+            let with = |keys| message.readdressed(address, properties, Some(keys), traits);
+            let (with_none, with_one) = (with(b""), with(b"S\0\0\0\x01k"));
+            for stored in [None, Some(Time(0)), Some(Time(u64::MAX))] {
+                for message in [&message, &with_none, &with_one] {
+                    let extra_keys = message.extra_keys().filter(|_| stored.is_some());
+                    let content = one(|out| put_message(out, u64::MAX, stored, message));
+                    let record = MessageRecord {
+                        number: u64::MAX,
+                        stored,
+                        address,
+                        header,
+                        extra_keys,
+                        body,
+                    };
+                    check(&content, &Record::Message(record));
+                    assert_eq!(record.record_bytes(), (FRAME + content.len()) as u64);
+                    let copy = one(|out| put_copy(out, &content));
+                    assert_eq!(copy, content);
+                }
+            }
         }
     }
 
@@ -426,7 +536,7 @@ mod tests {
         let nothing = one(|out| _ = put_enqueue(out, 0, 1, &[(1, 1, 0)]));
         let beyond = one(|out| _ = put_enqueue(out, 0, 1, &[(u64::MAX, 1, 1)]));
         let no_header = [&[1][..], &[0; 14]].concat();
-        for content in [backwards, nothing, beyond, no_header, vec![], vec![0], vec![10]] {
+        for content in [backwards, nothing, beyond, no_header, vec![], vec![0], vec![12]] {
             assert_eq!(Record::decode(&content), None, "{content:?}");
         }
         assert!(contents(|out| _ = put_settle(out, 0, 1, &[])).is_empty());

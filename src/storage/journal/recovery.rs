@@ -21,6 +21,7 @@ pub(in crate::storage) use self::messages::message_of;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use self::messages::Kept;
 use super::Options;
 use super::active::{ActiveFile, failed};
 use super::file::{self, LogReader, Next, Start};
@@ -30,6 +31,7 @@ use super::record::Record;
 use crate::message::{Message, Position};
 use crate::storage::StoreError;
 use crate::storage::disk::Disk;
+use crate::time::Time;
 
 /// What was in the journal.
 #[derive(Debug, Default)]
@@ -46,10 +48,21 @@ pub struct Recovered {
     pub torn_bytes: u64,
 }
 
+/// A message in a queue.
+#[derive(Clone, Debug)]
+pub struct RecoveredMessage {
+    pub position: Position,
+    pub message: Message,
+    /// When it entered the queue; `None` if an older version stored it, which did not say.
+    pub stored: Option<Time>,
+    /// It may have been delivered before.
+    pub redelivered: bool,
+}
+
 #[derive(Debug, Default)]
 pub struct RecoveredQueue {
-    /// In order. The flag says that the message may have been delivered before.
-    pub messages: Vec<(Position, Message, bool)>,
+    /// In order.
+    pub messages: Vec<RecoveredMessage>,
     /// Positions known to be settled, for those that are in segments.
     pub settled: Vec<(u64, u64)>,
     /// Positions (first, last) that may have been delivered before; everything, unless the end was
@@ -256,8 +269,8 @@ impl<'a> Reading<'a> {
             _ => self.redelivered.clear(),
         }
         match *record {
-            Record::Message { number, .. } => {
-                self.next_number = self.next_number.max(number.saturating_add(1));
+            Record::Message(message) => {
+                self.next_number = self.next_number.max(message.number.saturating_add(1));
             }
             Record::Enqueue { group, .. } | Record::Settle { group, .. } if group != 0 => {
                 self.next_group = self.next_group.max(group.saturating_add(1));
@@ -310,7 +323,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The queues as they were, with the messages that were found.
-    fn queues(&mut self, messages: &HashMap<u64, Message>) -> BTreeMap<u64, RecoveredQueue> {
+    fn queues(&mut self, messages: &HashMap<u64, Kept>) -> BTreeMap<u64, RecoveredQueue> {
         let mut queues = BTreeMap::new();
         for queue in self.live.queues() {
             let next_position = self.live.last_position(queue).saturating_add(1);
@@ -325,9 +338,10 @@ impl<'a> Reading<'a> {
             for (first, last, number) in self.live.runs(queue) {
                 let held = (first..=last).zip(number..);
                 found.extend(held.filter_map(|(position, number)| {
-                    let message = messages.get(&number)?.clone();
-                    let before = redelivered.get(position).is_some();
-                    Some((Position(position), message, before))
+                    let Kept { message, stored } = messages.get(&number)?.clone();
+                    let redelivered = redelivered.get(position).is_some();
+                    let position = Position(position);
+                    Some(RecoveredMessage { position, message, stored, redelivered })
                 }));
             }
             let queue_found = RecoveredQueue {

@@ -91,7 +91,8 @@ impl Writer {
         let (start, mut numbers) = (carry.reader.offset(), RangeSet::default());
         while carry.copies.len() as u64 <= piece && carry.reader.offset() - start <= 4 * piece {
             match carry.reader.next().map_err(failed("read", &path))? {
-                Next::Record { record: Record::Message { number, .. }, content, .. } => {
+                Next::Record { record: Record::Message(message), content } => {
+                    let number = message.number;
                     if self.live.lives_in(number, carry.file) {
                         record::put_copy(&mut carry.copies, content);
                         numbers.add(number, number);

@@ -19,6 +19,9 @@ type Files = Vec<(String, Vec<u8>)>;
 
 const DIRECTORY: &str = "/data/journal";
 
+/// When messages are stored.
+const NOW: Time = Time(1_700_000_000_000);
+
 /// What is where: (queue, position, body).
 type Contents = BTreeSet<(u64, u64, String)>;
 
@@ -89,9 +92,18 @@ fn message(body: &str) -> Message {
     Message::with_inline_body(&address, &header, body.as_bytes(), traits, &mut Vec::new())
 }
 
+/// The content of a BCC header.
+const BCC: &[u8] = b"S\0\0\0\x03bcc";
+
+fn with_keys(body: &str) -> Message {
+    let message = message(body);
+    let (address, properties) = (message.address(), message.properties());
+    message.readdressed(address, properties, Some(BCC), message.traits())
+}
+
 fn store(journal: &Journal, bodies: &[&str]) -> Stored {
     let messages: Vec<_> = bodies.iter().map(|body| message(body)).collect();
-    journal.store(&mut messages.iter())
+    journal.store(&mut messages.iter(), NOW)
 }
 
 /// Puts messages at consecutive positions of one queue.
@@ -112,8 +124,8 @@ fn wait(journal: &Journal, position: LogPosition) -> bool {
 fn contents(recovered: &Recovered) -> Contents {
     let mut contents = Contents::new();
     for (queue, found) in &recovered.queues {
-        assert!(found.messages.is_sorted_by_key(|(position, ..)| *position));
-        for (position, message, _) in &found.messages {
+        assert!(found.messages.is_sorted_by_key(|found| found.position));
+        for RecoveredMessage { position, message, .. } in &found.messages {
             let body = String::from_utf8(message.body()).unwrap();
             assert!(message.traits().persistent);
             assert!(contents.insert((*queue, position.0, body)));
@@ -150,9 +162,36 @@ fn what_was_handed_in_is_there_after_a_restart() {
     assert_eq!(recovered.queues[&1].settled, [(1, 1)]);
     assert_eq!(recovered.queues[&2].next_position, 10);
     let messages = recovered.queues.values().flat_map(|queue| &queue.messages);
-    assert!(messages.clone().all(|(_, _, redelivered)| *redelivered), "it was no clean end");
+    assert!(messages.clone().all(|found| found.redelivered), "it was no clean end");
     assert!(recovered.report.is_empty() && recovered.torn_bytes == 0);
     assert_eq!(recovered.records, 3 + 4);
+}
+
+#[test]
+fn times_and_extra_keys_come_back_also_from_where_they_were_carried() {
+    let rig = Rig::with_files_of(2_000);
+    let (journal, _) = rig.open();
+    journal.segments_known();
+    for (position, later) in [(1, 0), (2, 5)] {
+        let messages = [with_keys("bcc")];
+        let stored = journal.store(&mut messages.iter(), Time(NOW.0 + later));
+        journal.enqueue(0, 1, position, stored.first(), 1);
+    }
+    while journal.stats().carried_bytes == 0 {
+        for position in 1..=20 {
+            put(&journal, 2, position, &[&"x".repeat(500)]);
+            assert!(wait(&journal, journal.settle(0, 2, &[(position, position)])));
+        }
+    }
+    drop(journal);
+    let (_journal, recovered) = rig.open();
+    let found: Vec<_> = recovered.queues[&1]
+        .messages
+        .iter()
+        .map(|found| (found.stored, found.message.extra_keys(), found.message.body()))
+        .collect();
+    let expected = [0, 5].map(|later| (Some(Time(NOW.0 + later)), Some(BCC), b"bcc".to_vec()));
+    assert_eq!(found, expected);
 }
 
 #[test]
@@ -191,7 +230,7 @@ fn one_message_in_many_queues_is_one_message() {
     let addresses: BTreeSet<_> = recovered
         .queues
         .values()
-        .map(|queue| queue.messages[0].1.inline_body().as_ptr() as usize)
+        .map(|queue| queue.messages[0].message.inline_body().as_ptr() as usize)
         .collect();
     assert_eq!((recovered.queues.len(), addresses.len()), (3, 1));
 }
@@ -274,7 +313,7 @@ fn a_clean_end_knows_what_was_delivered_before() {
 
     let flags = |recovered: &Recovered| -> Vec<bool> {
         let queues = recovered.queues.values();
-        queues.flat_map(|queue| queue.messages.iter().map(|(.., before)| *before)).collect()
+        queues.flat_map(|queue| queue.messages.iter().map(|found| found.redelivered)).collect()
     };
     let (journal, recovered) = rig.open();
     assert!(recovered.clean);

@@ -11,15 +11,24 @@ use crate::protocol::Properties;
 use crate::storage::StoreError;
 use crate::storage::disk::Disk;
 use crate::storage::journal::live::Live;
+use crate::storage::journal::record::MessageRecord;
+use crate::time::Time;
 
 /// Bytes of a content header before the property flags.
 const HEADER_FIXED: usize = 12;
+
+/// A message, and when it was stored, if that is known.
+#[derive(Clone)]
+pub struct Kept {
+    pub message: Message,
+    pub stored: Option<Time>,
+}
 
 pub fn collect(
     disk: &dyn Disk,
     directory: &Path,
     live: &Live,
-) -> Result<HashMap<u64, Message>, StoreError> {
+) -> Result<HashMap<u64, Kept>, StoreError> {
     let mut messages = HashMap::new();
     let mut scratch = Vec::new();
     for (number, _) in live.files().filter(|(_, figures)| figures.messages > 0) {
@@ -30,12 +39,12 @@ pub fn collect(
             match reader.next().map_err(failed("read", &path))? {
                 Next::End => break,
                 Next::Record { record, .. } => {
-                    let Record::Message { number: message, address, header, body } = record else {
-                        continue;
-                    };
-                    if live.lives_in(message, number) {
-                        let built = message_of(address, header, None, body, &mut scratch);
-                        messages.insert(message, built);
+                    let Record::Message(record) = record else { continue };
+                    if live.lives_in(record.number, number) {
+                        let MessageRecord { stored, address, header, extra_keys, body, .. } =
+                            record;
+                        let message = message_of(address, header, extra_keys, body, &mut scratch);
+                        messages.insert(record.number, Kept { message, stored });
                     }
                 }
                 // The first reading has reported it.

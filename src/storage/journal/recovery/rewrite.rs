@@ -6,8 +6,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::{ActiveFile, Live, failed, file};
-use crate::message::Message;
+use super::{ActiveFile, Kept, Live, failed, file};
 use crate::storage::StoreError;
 use crate::storage::disk::Disk;
 use crate::storage::journal::Options;
@@ -26,7 +25,7 @@ pub struct Place<'a> {
 pub fn rewrite(
     place: &Place<'_>,
     old: &Live,
-    messages: &HashMap<u64, Message>,
+    messages: &HashMap<u64, Kept>,
     first: u64,
 ) -> Result<(Live, ActiveFile), StoreError> {
     let mut log = NewLog {
@@ -39,8 +38,8 @@ pub fn rewrite(
     let mut numbers: Vec<&u64> = messages.keys().collect();
     numbers.sort_unstable();
     for number in numbers {
-        if let Some(message) = messages.get(number) {
-            record::put_message(&mut log.bytes, *number, message);
+        if let Some(Kept { message, stored }) = messages.get(number) {
+            record::put_message(&mut log.bytes, *number, *stored, message);
             log.write_when(PIECE)?;
         }
     }

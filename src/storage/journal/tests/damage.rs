@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::record::{FRAME, Record};
+use super::record::{FRAME, MessageRecord, Record};
 use super::*;
 
 const HEADER: usize = file::HEADER as usize;
 
 /// A real journal in three files, with everything in it that a log can hold.
 fn journal() -> Files {
-    let files = journal_in(700);
+    let files = journal_in(900);
     assert_eq!(
         files.len(),
         3,
@@ -25,7 +25,7 @@ fn journal_in(file_bytes: u64) -> Files {
     let step = |position| assert!(wait(&journal, position));
     let large = "large ".repeat(20);
     step(put(&journal, 1, 1, &["a", "b", &large, "d"]));
-    let stored = store(&journal, &["both", "one"]);
+    let stored = journal.store(&mut [with_keys("both"), message("one")].iter(), NOW);
     journal.enqueue(0, 1, 5, stored.first(), 2);
     step(journal.enqueue(0, 2, 1, stored.first(), 1));
     step(journal.settle(0, 1, &[(2, 2), (5, 5)]));
@@ -78,7 +78,7 @@ pub fn replay<'a>(contents: impl Iterator<Item = &'a [u8]>) -> Contents {
         }
         for record in apply {
             match record {
-                Record::Message { number, body, .. } => {
+                Record::Message(MessageRecord { number, body, .. }) => {
                     bodies.insert(number, String::from_utf8(body.to_vec()).unwrap());
                 }
                 Record::Enqueue { queue, runs, .. } => {
@@ -221,7 +221,7 @@ fn a_journal_inside_a_message_is_text() {
     header.extend_from_slice(&[0, 0]);
     let traits = Traits::default();
     let message = Message::with_inline_body(b"\0\0", &header, &inner, traits, &mut Vec::new());
-    let stored = journal.store(&mut [message].iter());
+    let stored = journal.store(&mut [message].iter(), NOW);
     assert!(wait(&journal, journal.enqueue(0, 1, 2, stored.first(), 1)));
     let mut files = rig.files();
     let boundaries = boundaries(&files[0].1);
@@ -274,17 +274,23 @@ fn a_file_of_another_version_is_refused_and_not_touched() {
     let rig = Rig::of(&files);
     let Err(error) = rig.try_open() else { panic!("it was opened") };
     assert!(
-        error.0.ends_with("00000003.log has format version 2, which this program does not know")
+        error.0.ends_with("00000003.log has format version 3, which this program does not know")
     );
     assert_eq!(rig.files(), files);
 }
 
-/// What was written by a version that is out there has to be read by all later ones. This file was
-/// written when version 1 was made, and holds each kind of record but for those of a clean end.
+/// What was written by a version that is out there has to be read by all later ones. These files were
+/// written when a version was made, and hold each kind of record that it wrote but for those of a clean
+/// end.
 #[test]
-fn a_journal_of_version_1_stays_readable() {
-    let bytes = include_bytes!("version-1.log").to_vec();
-    let (_journal, recovered) = Rig::of(&[("00000001.log".to_owned(), bytes)]).open();
+fn journals_of_earlier_versions_stay_readable() {
+    check_version(include_bytes!("version-1.log"), None, None);
+    check_version(include_bytes!("version-2.log"), Some(NOW), Some(BCC));
+}
+
+fn check_version(bytes: &[u8], stored: Option<Time>, extra_keys: Option<&[u8]>) {
+    let file = |bytes: &[u8]| [("00000001.log".to_owned(), bytes.to_vec())];
+    let (journal, recovered) = Rig::of(&file(bytes)).open();
     assert_eq!((recovered.report.len(), recovered.torn_bytes, recovered.clean), (0, 0, false));
     let large = "large ".repeat(20);
     let expected = [
@@ -303,6 +309,20 @@ fn a_journal_of_version_1_stays_readable() {
     ];
     assert_eq!(contents(&recovered), expect(&expected));
     assert_eq!(recovered.queues[&1].settled, [(1, 2), (5, 5), (8, 8)]);
+    drop(journal);
+
+    // The same after all of it was written anew, because it is damaged where nothing is said.
+    let mut damaged = bytes.to_vec();
+    damaged[HEADER - 1] ^= 1;
+    let (_journal, rewritten) = Rig::of(&file(&damaged)).open();
+    assert_eq!(contents(&rewritten), expect(&expected));
+    for recovered in [recovered, rewritten] {
+        for found in recovered.queues.values().flat_map(|queue| &queue.messages) {
+            assert_eq!(found.stored, stored);
+            let has_keys = found.message.inline_body() == b"both";
+            assert_eq!(found.message.extra_keys(), extra_keys.filter(|_| has_keys));
+        }
+    }
 }
 
 #[test]

@@ -199,8 +199,9 @@ impl World {
                 assert_eq!(said, *is_settled, "queue {id}, position {position}");
                 journal.in_segments(id, *position, *position);
             }
-            for (position, _, before) in found.iter().flat_map(|found| &found.messages) {
-                assert_eq!(*before, !clean || (id == 1 && (3..=9).contains(&position.0)));
+            for message in found.iter().flat_map(|found| &found.messages) {
+                let before = !clean || (id == 1 && (3..=9).contains(&message.position.0));
+                assert_eq!((message.redelivered, message.stored), (before, Some(NOW)));
             }
             // It may be found that a position was not used at all, but no used one is free.
             queue.next = queue.next.max(found.map_or(1, |found| found.next_position));
