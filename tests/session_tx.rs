@@ -2,8 +2,11 @@
 
 mod support;
 
+use leveret::message::Position;
 use leveret::protocol::method::{basic, queue, tx};
-use leveret::protocol::{FieldTable, FieldValue, Method};
+use leveret::protocol::{FieldTable, FieldValue, Method, OwnedProperties};
+use leveret::storage::memory::Record;
+use leveret::storage::{QueueId, Run};
 
 use support::{Peer, World, persistent, publish, text};
 
@@ -277,6 +280,103 @@ fn commit_waits_for_the_store() {
     assert_eq!(peer.counts(1, "d"), (2, 0));
 }
 
+/// What is only settled must not come back either, once the client was told so.
+#[test]
+fn commit_of_settlements_alone_waits_for_the_store() {
+    let world = World::held();
+    let peer = world.open();
+    let dead_letters = [
+        ("x-dead-letter-exchange", FieldValue::from("")),
+        ("x-dead-letter-routing-key", "grave".into()),
+    ];
+    for (name, arguments) in [
+        ("d", FieldTable::new()),
+        ("transient", FieldTable::new()),
+        ("grave", FieldTable::new()),
+        ("dying", dead_letters.into_iter().collect()),
+    ] {
+        peer.send(
+            1,
+            queue::Declare { queue: name, durable: true, arguments, ..Default::default() },
+        );
+        world.finish_commits(&Ok(()));
+        peer.expect(1, queue::DeclareOk { queue: name, message_count: 0, consumer_count: 0 });
+    }
+    peer.tx_select(1);
+    let two = |queue: &str, properties: &OwnedProperties| {
+        for _ in 0..2 {
+            peer.publish(1, "", queue, properties, b"x");
+        }
+        peer.send(1, tx::Commit {});
+        world.sync();
+        peer.expect(1, tx::CommitOk {});
+        [(); 2].map(|()| peer.get(1, queue).unwrap().delivery_tag)
+    };
+    let waits = || {
+        peer.send(1, tx::Commit {});
+        peer.expect_nothing();
+        world.sync();
+        peer.expect(1, tx::CommitOk {});
+    };
+    let [first, second] = two("d", &persistent());
+    peer.ack(1, first);
+    waits();
+    peer.reject(1, second, false);
+    waits();
+
+    // With a dead letter, which is on the disk then, too.
+    let [first, second] = two("dying", &persistent());
+    peer.reject(1, first, false);
+    peer.nack(1, second, false);
+    waits();
+    assert_eq!(peer.counts(1, "grave"), (2, 0));
+
+    // Of these the store hears nothing.
+    let [first, second] = two("d", &persistent());
+    peer.nack(1, first, true);
+    commit(&peer);
+    peer.publish(1, "", "d", &text(), b"not stored either");
+    commit(&peer);
+    peer.ack(1, second);
+    waits();
+    let [first, second] = two("transient", &text());
+    peer.ack(1, first);
+    peer.reject(1, second, false);
+    commit(&peer);
+    commit(&peer);
+}
+
+/// A crash in the middle may bring a rejected message again; it must not lose it and the publish.
+#[test]
+fn rejections_are_told_to_the_store_after_the_rest_of_the_transaction() {
+    let world = World::held();
+    let peer = world.open();
+    peer.send(1, queue::Declare { queue: "d", durable: true, ..Default::default() });
+    world.finish_commits(&Ok(()));
+    peer.expect(1, queue::DeclareOk { queue: "d", message_count: 0, consumer_count: 0 });
+    for _ in 0..2 {
+        peer.publish(1, "", "d", &persistent(), b"x");
+    }
+    let [first, second] = [(); 2].map(|()| peer.get(1, "d").unwrap().delivery_tag);
+    peer.tx_select(1);
+    peer.reject(1, first, false);
+    peer.ack(1, second);
+    peer.publish(1, "", "d", &persistent(), b"y");
+    world.take_records();
+    peer.send(1, tx::Commit {});
+    let records = world.take_records();
+    let (queue, group) = (QueueId(1), 1);
+    let run = Run { position: Position(3), number: 2, count: 1 };
+    let [first, second] = [Position(1), Position(2)];
+    let expected = [
+        Record::Enqueue { group, queue, run },
+        Record::Settle { group, queue, first: second, last: second },
+        Record::EndGroup(group),
+        Record::Settle { group: 0, queue, first, last: first },
+    ];
+    assert_eq!(records, expected);
+}
+
 /// Behaviour B9: direct replies too leave at the commit.
 #[test]
 fn replies_leave_at_the_commit() {
@@ -285,7 +385,7 @@ fn replies_leave_at_the_commit() {
     requester.open_channel(1);
     requester.consume_no_ack(1, "amq.rabbitmq.reply-to", "replies");
     let reply_to = Some(b"amq.rabbitmq.reply-to".to_vec());
-    let properties = leveret::protocol::OwnedProperties { reply_to, ..text() };
+    let properties = OwnedProperties { reply_to, ..text() };
     requester.publish(1, "", "q", &properties, b"ask");
     let name = peer.get(2, "q").expect("the request").content.properties().reply_to.unwrap();
     let reply = basic::Publish { routing_key: &name, ..publish("", "") };

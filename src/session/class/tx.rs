@@ -7,7 +7,7 @@ use crate::protocol::method::tx::{self, CommitOk, RollbackOk, SelectOk};
 use crate::protocol::{AmqpError, Method, ReplyCode};
 use crate::session::channel::{Answer, Channel};
 use crate::session::context::Context;
-use crate::session::transaction::Transaction;
+use crate::session::transaction::{Kind, Settlement, Transaction};
 
 pub fn handle(
     ctx: &mut Context,
@@ -37,7 +37,7 @@ fn take(channel: &mut Channel) -> Result<Transaction, AmqpError> {
     channel.transaction.as_mut().map(std::mem::take).ok_or_else(none)
 }
 
-/// Publishes first, then settlements, then commit-ok when what was persistent is durable.
+/// Publishes first, then settlements, then commit-ok when what the store has to keep of it is durable.
 fn commit(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
     let Transaction { publishes, settlements } = take(channel)?;
     // The numbers only serve to notice a refusal; nothing is confirmed on this channel.
@@ -50,18 +50,27 @@ fn commit(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
     }
     let store = Arc::clone(ctx.services.broker.message_store());
     let group = store.new_group();
-    let mut flushed = ctx.publisher.flush(group, ctx.now, &mut ctx.effects);
-    for settlement in settlements {
+    let flushed = ctx.publisher.flush(group, ctx.now, &mut ctx.effects);
+    let settles = settlements.iter().any(|settlement| is_stored(ctx, settlement));
+    let (rejections, others): (Vec<_>, Vec<_>) =
+        settlements.into_iter().partition(|settlement| settlement.kind == Kind::Reject);
+    for settlement in others {
         settle::apply(ctx, channel, vec![settlement.held], settlement.kind);
     }
     ctx.settle_with(group, channel);
-    let end = store.end_group(group);
-    flushed.log = flushed.log.map(|log| log.max(end));
+    store.end_group(group);
+    // These are told to the store one by one, or with the dead letter: after the group, because a
+    // message that comes again is better than one that is gone before its transaction counts.
+    for settlement in rejections {
+        settle::apply(ctx, channel, vec![settlement.held], settlement.kind);
+    }
+    ctx.act();
     if !flushed.rejected.is_empty() {
         return Err(AmqpError::new(ReplyCode::PreconditionFailed, "partial tx completion"));
     }
     let ok = Method::Tx(tx::Method::CommitOk(CommitOk {}));
-    match flushed.log.filter(|log| *log > store.durable()) {
+    let log = (settles || flushed.log.is_some()).then(|| store.position());
+    match log.filter(|log| *log > store.durable()) {
         None => ctx.send(channel.number, &ok),
         Some(log) => {
             let done = ctx.completion(channel)();
@@ -72,6 +81,14 @@ fn commit(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
         }
     }
     Ok(())
+}
+
+/// Whether the store has to hear of a settlement.
+fn is_stored(ctx: &Context, settlement: &Settlement) -> bool {
+    let Settlement { held, kind, .. } = settlement;
+    *kind != Kind::Requeue
+        && held.queued.message.traits().persistent
+        && ctx.sources.get(held.source).is_some_and(|source| source.logged)
 }
 
 /// Publishes are dropped; settled tags become outstanding again.
