@@ -9,9 +9,10 @@
 //! schedule that [`Broker::tick`] works off. The broker has no clock: whoever runs it asks for
 //! [`Broker::next_deadline`] and calls in time.
 //!
-//! Lock order: vhost map → topology → queue → outbox, and reply registry → outbox. The schedule and
-//! storage are leaves. Nothing awaits, and nobody is woken, while one of them is held.
+//! Lock order: vhost map → topology → queue → outbox, and reply registry → outbox. The schedule, the
+//! alarms and storage are leaves. Nothing awaits, and nobody is woken, while one of them is held.
 
+mod alarms;
 mod dead_letter;
 mod death;
 mod publish;
@@ -30,6 +31,7 @@ use std::task::{Context, Poll};
 
 use parking_lot::{Mutex, RwLock};
 
+pub use self::alarms::{Alarms, Resource};
 pub use self::publish::{Confirm, Destinations, Extras, Flushed, Publisher, Way};
 pub use self::recovery::Recovered;
 pub use self::refill::Found;
@@ -86,6 +88,8 @@ pub struct Broker {
     messages: Arc<dyn MessageStore>,
     schedule: Arc<Schedule>,
     pub limits: Limits,
+    /// What publishers have to wait for.
+    pub alarms: Alarms,
 }
 
 impl Broker {
@@ -102,6 +106,7 @@ impl Broker {
             messages,
             schedule: Arc::default(),
             limits,
+            alarms: Alarms::default(),
         })
     }
 

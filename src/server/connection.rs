@@ -42,6 +42,8 @@ pub(super) struct Connection<S> {
     session: Session,
     clock: Clock,
     input: BytesMut,
+    /// Whole frames in `input` that the session did not want when it was shown them.
+    refused: bool,
     /// How much the next read asks for.
     read_size: usize,
     timer: Pin<Box<Sleep>>,
@@ -62,6 +64,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             stream,
             clock,
             input: BytesMut::new(),
+            refused: false,
             read_size: READ_MIN,
             timer: Box::pin(tokio::time::sleep_until(clock.instant(timer_at).into())),
             timer_at,
@@ -157,6 +160,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if !self.session.wants_input() {
             return Ok(0);
         }
+        if std::mem::take(&mut self.refused) {
+            let before = self.input.len();
+            self.receive();
+            return Ok(before - self.input.len());
+        }
         self.input.reserve(self.read_size.saturating_sub(self.input.len()).max(1024));
         let room = self.input.capacity() - self.input.len();
         let stream = Pin::new(&mut self.stream);
@@ -168,6 +176,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if count == room {
             self.read_size = (self.read_size * 2).min(READ_MAX);
         }
+        self.receive();
+        Ok(count)
+    }
+
+    /// Handles what is whole of what was read, or as much of it as the session wants.
+    fn receive(&mut self) {
         let now = self.clock.now();
         loop {
             let ready = self.session.ready(&self.input);
@@ -175,18 +189,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 // Room for all of a large frame, whose size has been checked, and some more.
                 let missing = ready.wanted.saturating_sub(self.input.len());
                 self.input.reserve(missing);
-                break;
+                return;
             }
             let mut chunk = self.input.split_to(ready.whole).freeze();
             while !chunk.is_empty() {
                 let taken = self.session.receive(&chunk, now);
-                if taken == 0 {
-                    break;
-                }
                 let _ = chunk.split_to(taken);
+                if taken == 0 || !chunk.is_empty() && !self.session.wants_input() {
+                    // Rare enough to be copied.
+                    let behind = std::mem::replace(&mut self.input, BytesMut::from(&chunk[..]));
+                    self.input.extend_from_slice(&behind);
+                    self.refused = true;
+                    return;
+                }
             }
         }
-        Ok(count)
     }
 
     /// Nothing to do until somebody calls.

@@ -10,6 +10,7 @@ use crate::broker::{Publisher, Vhost};
 use crate::delivery::{Outbox, SourceId};
 use crate::message::{Positions, Queued};
 use crate::names::UserName;
+use crate::protocol::method::connection;
 use crate::protocol::{AmqpError, ChannelNumber, Method, ReplyCode};
 use crate::queue::{ConnectionId, Effects, Queue, Settled};
 use crate::storage::{Commit, Group, LogPosition, StoreError};
@@ -64,6 +65,8 @@ pub struct Context {
     pub awaiting_store: bool,
     /// The store is behind with what this connection published: it is not read until that has changed.
     pub is_congested: bool,
+    /// It published while there was an alarm: it is not read until all are over (behaviour B11.2).
+    pub is_blocked: bool,
     /// A buffer to build messages in.
     pub scratch: Vec<u8>,
     /// Requests that were or will be answered later, over all channels.
@@ -160,6 +163,34 @@ impl Context {
         if self.is_congested {
             let outbox = Arc::clone(&self.outbox);
             store.when_relieved(Box::new(move || outbox.ring()));
+        }
+    }
+
+    /// Something was published while there is an alarm: nothing more is read until it is over, and
+    /// clients that want to know are told (behaviour B11.3).
+    pub fn block(&mut self) {
+        let broker = &self.services.broker;
+        let Some(reason) = broker.alarms.wait(self.id, &self.outbox) else { return };
+        self.is_blocked = true;
+        tracing::info!(connection = self.id.0, reason, "publisher blocked");
+        if self.capabilities.connection_blocked {
+            let blocked = connection::Method::Blocked(connection::Blocked { reason });
+            self.send(ChannelNumber::CONNECTION, &Method::Connection(blocked));
+        }
+    }
+
+    /// The alarms may be over.
+    pub fn look_for_unblocking(&mut self) {
+        let alarms = &self.services.broker.alarms;
+        if alarms.any() {
+            return;
+        }
+        alarms.forget(self.id);
+        self.is_blocked = false;
+        tracing::info!(connection = self.id.0, "publisher unblocked");
+        if self.capabilities.connection_blocked {
+            let unblocked = connection::Method::Unblocked(connection::Unblocked {});
+            self.send(ChannelNumber::CONNECTION, &Method::Connection(unblocked));
         }
     }
 

@@ -164,6 +164,7 @@ impl Handshake {
             confirming: Vec::new(),
             awaiting_store: false,
             is_congested: false,
+            is_blocked: false,
             scratch: Vec::new(),
             tickets: 0,
             turn: 0,

@@ -180,14 +180,16 @@ impl Session {
     }
 
     /// Takes bytes that [`ready`](Self::ready) counted, in as many pieces as it likes. Returns how many
-    /// it took.
+    /// it took. When it takes none it does not want input any more; the rest is to be kept, and
+    /// offered again when it does.
     pub fn receive(&mut self, chunk: &Bytes, now: Time) -> usize {
         match &mut self.stage {
             Stage::Handshake(_) => self.receive_handshake(chunk, now),
             Stage::Open(open) => {
-                let result = open.receive(chunk, now);
-                self.turn(result, now);
-                chunk.len()
+                let received = open.receive(chunk, now);
+                let taken = received.as_ref().map_or(chunk.len(), |(_, taken)| *taken);
+                self.turn(received.map(|(turn, _)| turn), now);
+                taken
             }
             Stage::Closing { .. } => {
                 self.receive_closing(chunk, now);
@@ -469,6 +471,9 @@ impl Session {
             let Open { ctx, channels, .. } = &mut **open;
             ctx.end_all(channels);
             self.services.broker.unregister(self.id);
+            if ctx.is_blocked {
+                self.services.broker.alarms.forget(self.id);
+            }
             self.output = std::mem::take(&mut ctx.output);
             self.stage = over(ctx.now);
         }

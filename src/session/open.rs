@@ -49,9 +49,13 @@ impl Open {
         Self { ctx, channels: Channels::default(), entries: Vec::new(), starved: Vec::new() }
     }
 
-    /// Handles whole frames. An error ends the connection.
-    pub fn receive(&mut self, chunk: &Bytes, now: Time) -> Result<Turn, AmqpError> {
+    /// Handles whole frames, and says how many bytes of them it took: all, unless publishing got the
+    /// client blocked in the middle. An error ends the connection.
+    pub fn receive(&mut self, chunk: &Bytes, now: Time) -> Result<(Turn, usize), AmqpError> {
         self.ctx.now = now;
+        if self.ctx.services.broker.alarms.any() {
+            return self.receive_under_alarm(chunk);
+        }
         let mut input = &chunk[..];
         let mut turn = Turn::GoOn;
         while let Some((frame, rest)) = parse_frame(input, self.ctx.frame_max)? {
@@ -67,7 +71,31 @@ impl Open {
             }
         }
         self.end_batch();
-        Ok(turn)
+        Ok((turn, chunk.len()))
+    }
+
+    /// The same frame by frame: behind the first one that carries content, reading stops (behaviour
+    /// B11.2), also in the middle of a message.
+    #[cold]
+    fn receive_under_alarm(&mut self, chunk: &Bytes) -> Result<(Turn, usize), AmqpError> {
+        let mut input = &chunk[..];
+        let mut turn = Turn::GoOn;
+        while turn == Turn::GoOn
+            && !self.ctx.is_blocked
+            && let Some((frame, rest)) = parse_frame(input, self.ctx.frame_max)?
+        {
+            if is_publish(&frame) {
+                self.settle_before_publish();
+            }
+            turn = self.frame(&frame, chunk)?;
+            input = rest;
+            if matches!(frame.kind, FrameKind::Header | FrameKind::Body) {
+                self.ctx.block();
+            }
+        }
+        self.end_batch();
+        let taken = if turn == Turn::GoOn { chunk.len() - input.len() } else { chunk.len() };
+        Ok((turn, taken))
     }
 
     /// Hands over what was gathered and wakes whom it concerns: once a read.
@@ -101,7 +129,7 @@ impl Open {
         frame: &Frame<'a>,
         rest: &'a [u8],
     ) -> Result<Option<&'a [u8]>, AmqpError> {
-        if frame.kind != FrameKind::Method || !frame.payload.starts_with(&[0, 60, 0, 40]) {
+        if !is_publish(frame) {
             return Ok(None);
         }
         self.settle_before_publish();
@@ -407,6 +435,9 @@ impl Open {
         if self.ctx.is_congested {
             self.ctx.look_for_congestion();
         }
+        if self.ctx.is_blocked {
+            self.ctx.look_for_unblocking();
+        }
         self.end_batch();
         Ok(turn)
     }
@@ -505,6 +536,7 @@ impl Open {
         // Most connections never parked anything.
         self.ctx.output.len() < OUTPUT_STOP
             && !self.ctx.is_congested
+            && !self.ctx.is_blocked
             && (self.ctx.tickets == 0 || self.channels.parked_bytes() < PARKED_STOP)
     }
 
@@ -519,6 +551,11 @@ impl Open {
         self.ctx.publisher.shrink();
         self.ctx.effects = Default::default();
     }
+}
+
+#[inline]
+fn is_publish(frame: &Frame<'_>) -> bool {
+    frame.kind == FrameKind::Method && frame.payload.starts_with(&[0, 60, 0, 40])
 }
 
 fn basic_method(

@@ -125,10 +125,13 @@ impl Link {
             let mut chunk: Bytes = self.input.split_to(ready.whole).freeze();
             while !chunk.is_empty() {
                 let taken = self.session.receive(&chunk, now);
-                if taken == 0 {
-                    break;
-                }
                 let _ = chunk.split_to(taken);
+                if taken == 0 || !chunk.is_empty() && !self.session.wants_input() {
+                    let behind = std::mem::replace(&mut self.input, BytesMut::from(&chunk[..]));
+                    self.input.extend_from_slice(&behind);
+                    self.fresh = true;
+                    return true;
+                }
             }
         }
     }

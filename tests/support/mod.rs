@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leveret::auth::Authenticator;
-use leveret::broker::{Broker, Found, Limits};
+use leveret::broker::{Broker, Found, Limits, Resource};
 use leveret::delivery::Outgoing;
 use leveret::session::{Offer, Services};
 use leveret::storage::disk::RealDisk;
@@ -230,6 +230,12 @@ impl World {
     /// Time passes, and no timer runs: they are late.
     pub fn pass_unnoticed(&self, duration: Duration) {
         self.shared.now.set(self.now() + duration);
+    }
+
+    /// Sets or clears an alarm, and lets everybody notice.
+    pub fn set_alarm(&self, resource: Resource, on: bool) {
+        self.broker.alarms.set(resource, on);
+        self.shared.settle();
     }
 
     /// The broker stops: everybody is told why.
