@@ -12,7 +12,7 @@ use leveret::broker::{Broker, Found, Limits};
 use leveret::config::{self, ConfigError, LogFormat, Settings};
 use leveret::management::{self, Bound, Listener, Management, ManagementError, Protocol};
 use leveret::server::clock::Clock;
-use leveret::server::{Server, tls_acceptor};
+use leveret::server::{Resources, Server, tls_acceptor};
 use leveret::session::{Offer, Services};
 use leveret::storage::disk::RealDisk;
 use leveret::storage::journal::{Journal, Options, Recovered, Sync};
@@ -91,9 +91,18 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let (failed, mut failure) = mpsc::unbounded_channel();
     let (broker, stores) = recover(settings, &directory, clock, failed)?;
     let services = services(settings, Arc::clone(&broker));
+    let mut resources = Resources::new(
+        Arc::new(RealDisk),
+        directory.path().to_owned(),
+        settings.disk_free_limit,
+        settings.memory_high_watermark,
+    );
+    // Before the first publisher.
+    resources.look(&broker.alarms);
     let server =
         Server::start(Arc::clone(&services), clock, &settings.amqp, &settings.amqps, acceptor)
             .await?;
+    server.watch(resources);
     let management = http.map(|bound| manage(bound, &services, &server, clock)).transpose()?;
     report_ready(&server, management.as_ref());
     tokio::select! {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use api::{basic, connect, read_answer, start, start_with};
-use leveret::broker::Limits;
+use leveret::broker::{Limits, Resource};
 use leveret::management::Protocol;
 use serde_json::json;
 
@@ -109,6 +109,32 @@ mod health {
         for path in ["is-in-service", "below-node-connection-limit", "ready-to-serve-clients"] {
             api.get("", &check(path)).expect(200, OK);
         }
+    }
+
+    #[test]
+    fn alarms_are_reported_while_they_are_on() {
+        let api = start();
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        let node = format!("rabbit@{}", host.trim().split('.').next().unwrap());
+        let disk = json!({ "node": node, "resource": "disk" });
+        let memory = json!({ "node": node, "resource": "memory" });
+        for (resource, on, alarms) in [
+            (Resource::Disk, true, vec![&disk]),
+            (Resource::Memory, true, vec![&memory, &disk]),
+            (Resource::Disk, false, vec![&memory]),
+        ] {
+            api.broker.alarms.set(resource, on);
+            for (path, place) in [("alarms", "in the cluster"), ("local-alarms", "on the node")] {
+                let answer = api.get("hare", &check(path));
+                let reason = format!("There are alarms in effect {place}");
+                let expected = json!({ "status": "failed", "reason": reason, "alarms": alarms });
+                assert_eq!((answer.status, answer.json()), (503, expected), "{path}");
+            }
+        }
+        // Probes do not take a node out of service for it: consumers are to go on.
+        api.get("", &check("ready-to-serve-clients")).expect(200, OK);
+        api.broker.alarms.set(Resource::Memory, false);
+        api.get("hare", &check("alarms")).expect(200, OK);
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl From<toml::Value> for Value {
             toml::Value::String(text) => Self::Text(text),
             toml::Value::Integer(number) => Self::Integer(number),
             toml::Value::Array(values) => Self::List(values.into_iter().map(Self::from).collect()),
-            toml::Value::Float(_) => Self::Other("a number with a fraction"),
+            toml::Value::Float(number) => Self::Float(number),
             toml::Value::Boolean(_) => Self::Other("true or false"),
             toml::Value::Datetime(_) => Self::Other("a date"),
             toml::Value::Table(_) => Self::Other("a section"),
@@ -117,7 +117,8 @@ mod tests {
             ("heartbeat_second", Some("heartbeat_seconds")),
             ("default_password", Some("default_pass")),
             ("amq", Some("amqp")),
-            ("vm_memory_high_watermark", None),
+            ("vm_memory_high_watermark", Some("memory_high_watermark")),
+            ("vhosts_and_users", None),
             ("", None),
         ] {
             assert_eq!(nearest(unknown), expected, "{unknown}");

@@ -11,7 +11,7 @@ use super::source::{Assignment, Read, Value};
 use crate::names::{UserName, VhostName};
 
 /// What the broker runs with. A field's name is the key's name in every source.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Addresses that accept AMQP clients in the clear. Port 0 lets the system choose.
     /// Default `127.0.0.1:5672`. May be empty when `amqps` is not.
@@ -30,6 +30,12 @@ pub struct Settings {
     /// survives a loss of power; `os`, when it is written, so that it survives the end of the process.
     /// Default `always`.
     pub sync: Sync,
+    /// Publishers are blocked while the file system of `data_dir` has fewer free bytes than this; 0 never
+    /// blocks them. Default 50 MB; 0 to 1 EiB.
+    pub disk_free_limit: u64,
+    /// Publishers are blocked while the process has more memory than this: a fraction of what there is,
+    /// or bytes; `none` never blocks them. Default 0.6; above 0 to 1, or 1 MiB to 1 EiB.
+    pub memory_high_watermark: Option<Watermark>,
     /// `text` for people, `json` for collectors: one object per line. Default `text`.
     pub log_format: LogFormat,
     /// How much is logged: `error`, `warn`, `info`, `debug` or `trace`, or a list of levels per
@@ -73,6 +79,14 @@ pub enum Sync {
     Os,
 }
 
+/// Where too much memory begins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Watermark {
+    /// Of the memory of the machine or, if that is less, of the control group.
+    Fraction(f64),
+    Bytes(u64),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     Text,
@@ -85,7 +99,7 @@ pub struct Secret(String);
 
 impl Settings {
     /// The keys, in the order of the fields.
-    pub(super) const KEYS: [&'static str; 22] = [
+    pub(super) const KEYS: [&'static str; 24] = [
         "amqp",
         "amqps",
         "tls_certificate_file",
@@ -93,6 +107,8 @@ impl Settings {
         "http",
         "data_dir",
         "sync",
+        "disk_free_limit",
+        "memory_high_watermark",
         "log_format",
         "log_level",
         "default_user",
@@ -132,6 +148,10 @@ impl Settings {
             "http" => self.http = value.optional(Value::address)?,
             "data_dir" => self.data_dir = value.text()?.into(),
             "sync" => self.sync = value.word(&Sync::WORDS)?,
+            "disk_free_limit" => self.disk_free_limit = value.bytes(0..=1 << 60)?,
+            "memory_high_watermark" => {
+                self.memory_high_watermark = value.optional(Watermark::read)?;
+            }
             "log_format" => self.log_format = value.word(&LogFormat::WORDS)?,
             "log_level" => self.log_level = log_level(value)?,
             "default_user" => self.default_user = value.name()?.into(),
@@ -202,6 +222,8 @@ impl Default for Settings {
             http: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 15672))),
             data_dir: PathBuf::from("./data"),
             sync: Sync::Always,
+            disk_free_limit: 50_000_000,
+            memory_high_watermark: Some(Watermark::Fraction(0.6)),
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
             default_user: "guest".into(),
@@ -224,6 +246,16 @@ impl Default for Settings {
 
 impl Sync {
     const WORDS: [(&'static str, Self); 2] = [("always", Self::Always), ("os", Self::Os)];
+}
+
+impl Watermark {
+    fn read(value: &Value) -> Read<Self> {
+        match value.fraction() {
+            Some(fraction) if fraction > 0.0 && fraction <= 1.0 => Ok(Self::Fraction(fraction)),
+            Some(other) => Err(format!("{other} is not above 0 and at most 1")),
+            None => value.bytes(1 << 20..=1 << 60).map(Self::Bytes),
+        }
+    }
 }
 
 impl LogFormat {

@@ -22,6 +22,7 @@ pub(super) struct Assignment {
 pub(super) enum Value {
     Text(String),
     Integer(i64),
+    Float(f64),
     List(Vec<Self>),
     /// Something no key takes; says what it was.
     Other(&'static str),
@@ -77,6 +78,21 @@ impl Value {
             other => return Err(format!("expected a whole number, found {}", other.kind())),
         };
         within(number, limits)
+    }
+
+    /// A number with a point in it, or 0 or 1, which are too few to be bytes of anything.
+    pub(super) fn fraction(&self) -> Option<f64> {
+        match self {
+            Self::Float(number) => Some(*number),
+            Self::Integer(number @ 0..=1) => Some(*number as f64),
+            Self::Text(text) => {
+                let text = text.trim();
+                let is_plain = text.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit());
+                let is_fraction = text.contains('.') || matches!(text, "0" | "1");
+                text.parse().ok().filter(|_| is_plain && is_fraction)
+            }
+            _ => None,
+        }
     }
 
     /// A number of bytes: plain, or text with a unit.
@@ -136,6 +152,7 @@ impl Value {
         match self {
             Self::Text(_) => "text",
             Self::Integer(_) => "a number",
+            Self::Float(_) => "a number with a fraction",
             Self::List(_) => "a list",
             Self::Other(kind) => kind,
         }

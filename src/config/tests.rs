@@ -146,6 +146,27 @@ fn variables_hold_lists_sizes_and_none() {
 }
 
 #[test]
+fn memory_high_watermark_is_a_fraction_or_bytes() {
+    for (value, expected) in [
+        ("0.4", Some(Watermark::Fraction(0.4))),
+        ("1", Some(Watermark::Fraction(1.0))),
+        ("1.0", Some(Watermark::Fraction(1.0))),
+        ("2 GiB", Some(Watermark::Bytes(2 << 30))),
+        ("1048576", Some(Watermark::Bytes(1 << 20))),
+        ("none", None),
+    ] {
+        let settings = with(&[], &[("LEVERET_MEMORY_HIGH_WATERMARK", value)]).unwrap();
+        assert_eq!(settings.memory_high_watermark, expected, "{value}");
+        let quoted = format!("memory_high_watermark = '{value}'");
+        assert_eq!(with_file(&quoted).unwrap().memory_high_watermark, expected, "{quoted}");
+        if value.parse::<f64>().is_ok() {
+            let plain = format!("memory_high_watermark = {value}");
+            assert_eq!(with_file(&plain).unwrap().memory_high_watermark, expected, "{plain}");
+        }
+    }
+}
+
+#[test]
 fn rabbitmq_variables_are_read_below_our_own() {
     let settings = with(
         &[],
@@ -213,6 +234,31 @@ fn wrong_file_is_refused_with_line_and_remedy() {
             "leveret.toml:1: worker_threads: expected a whole number, found true or false",
         ),
         ("default_pass = ''", "leveret.toml:1: default_pass: must not be empty"),
+        (
+            "disk_free_limit = -1",
+            "leveret.toml:1: disk_free_limit: -1 is outside 0 to 1152921504606846976",
+        ),
+        (
+            "memory_high_watermark = 1.5",
+            "leveret.toml:1: memory_high_watermark: 1.5 is not above 0 and at most 1",
+        ),
+        (
+            "memory_high_watermark = 0",
+            "leveret.toml:1: memory_high_watermark: 0 is not above 0 and at most 1",
+        ),
+        (
+            "memory_high_watermark = 2",
+            "leveret.toml:1: memory_high_watermark: 2 is outside 1048576 to 1152921504606846976",
+        ),
+        (
+            "memory_high_watermark = 'half'",
+            "leveret.toml:1: memory_high_watermark: \"half\" is not a number of bytes, such as \
+             131072, \"128 KiB\" or \"1 MB\"",
+        ),
+        (
+            "channel_max = 1.5",
+            "leveret.toml:1: channel_max: expected a whole number, found a number with a fraction",
+        ),
         ("log_format = 'xml'", "leveret.toml:1: log_format: \"xml\" is not one of text, json"),
         (
             "log_level = 'info,=='",

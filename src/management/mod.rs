@@ -90,6 +90,13 @@ impl Bound {
     }
 }
 
+/// What RabbitMQ would call this node: its tools want one.
+fn node_name() -> String {
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    format!("rabbit@{}", host.split('.').next().unwrap_or("localhost"))
+}
+
 /// The running API.
 pub struct Management {
     api: Arc<Api>,

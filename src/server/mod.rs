@@ -1,4 +1,5 @@
-//! Sockets: listeners, and one task per connection; and the one that watches the time for the broker.
+//! Sockets: listeners, and one task per connection; and those that watch the time, memory and disk for
+//! the broker.
 //!
 //! The only room, beside `main`, that knows a clock and the network. A connection's task moves bytes
 //! between its socket and its [`Session`](crate::session::Session); it decides nothing.
@@ -7,6 +8,7 @@ pub mod clock;
 mod connection;
 mod expiry;
 mod listener;
+mod resources;
 mod tls;
 
 use std::collections::HashMap;
@@ -24,6 +26,7 @@ use self::clock::Clock;
 use crate::delivery::{Outbox, Outgoing};
 use crate::session::Services;
 
+pub use self::resources::Resources;
 pub use self::tls::{Acceptor, acceptor as tls_acceptor};
 
 /// How long clients have to answer our close when the broker stops.
@@ -93,6 +96,13 @@ impl Server {
             tokio::spawn(listener::accept(listener, acceptor, Arc::clone(&shared)));
         }
         Ok(Self { shared, addresses })
+    }
+
+    /// Watches memory and disk from now on, once a second, until the server stops. Publishers are
+    /// blocked while there is too little of one.
+    pub fn watch(&self, resources: Resources) {
+        let broker = Arc::clone(&self.shared.services.broker);
+        tokio::spawn(resources::run(broker, resources, self.shared.stop_listening.clone()));
     }
 
     /// Connections accepted since the start.

@@ -12,13 +12,13 @@ use serde_json::{Map, Value, json};
 use super::Name;
 use crate::management::caller::{Anybody, Caller};
 use crate::management::refusal::Refusal;
-use crate::management::{Api, Protocol};
+use crate::management::{Api, Protocol, node_name};
 
 pub(super) fn router() -> Router<Arc<Api>> {
     Router::new()
-        .route("/alarms", get(well))
-        .route("/local-alarms", get(well))
-        .route("/virtual-hosts", get(well))
+        .route("/alarms", get(alarms))
+        .route("/local-alarms", get(local_alarms))
+        .route("/virtual-hosts", get(virtual_hosts))
         .route("/node-is-quorum-critical", get(single_node))
         .route("/node-is-mirror-sync-critical", get(single_node))
         .route("/port-listener/{port}", get(port_listener))
@@ -44,8 +44,27 @@ fn answer(health: Health) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// Of what cannot fail yet: the broker raises no alarms, and a virtual host that exists is up.
-async fn well(_: Caller) -> Response {
+async fn alarms(_: Caller, State(api): State<Arc<Api>>) -> Response {
+    answer(without_alarms(&api, "There are alarms in effect in the cluster"))
+}
+
+async fn local_alarms(_: Caller, State(api): State<Arc<Api>>) -> Response {
+    answer(without_alarms(&api, "There are alarms in effect on the node"))
+}
+
+fn without_alarms(api: &Api, reason: &str) -> Health {
+    let node = node_name();
+    let alarms = api.services.broker.alarms.list();
+    let alarms: Vec<Value> =
+        alarms.map(|resource| json!({ "node": node, "resource": resource.as_str() })).collect();
+    match alarms.is_empty() {
+        true => Ok(Value::Null),
+        false => Err(json!({ "reason": reason, "alarms": alarms })),
+    }
+}
+
+/// A virtual host that exists is up.
+async fn virtual_hosts(_: Caller) -> Response {
     answer(Ok(Value::Null))
 }
 

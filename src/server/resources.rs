@@ -1,0 +1,127 @@
+//! The task that watches what the broker could run out of, and sets its alarms (behaviour B11.1).
+//!
+//! What it reads are files of the system that are there on Linux. What cannot be read sets no alarm
+//! and clears none; that is said once.
+
+mod memory;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{Alarms, Broker, Resource};
+use crate::config::Watermark;
+use crate::storage::disk::Disk;
+
+/// How often it looks.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What to watch, and where the limits are.
+pub struct Resources {
+    disk: Arc<dyn Disk>,
+    /// The data directory: that of the file system that is watched.
+    directory: PathBuf,
+    /// Free bytes below which there is an alarm; 0 for never.
+    disk_free_limit: u64,
+    /// Resident bytes above which there is an alarm, if there is a limit.
+    memory_limit: Option<u64>,
+    /// What could not be measured; it is said once.
+    unknown: Vec<Resource>,
+}
+
+impl Resources {
+    /// Works out the limit of memory from what the machine, or the control group, has now.
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        disk_free_limit: u64,
+        memory: Option<Watermark>,
+    ) -> Self {
+        let total = || memory::total(|path| std::fs::read_to_string(path).ok());
+        let memory_limit = match memory {
+            None => None,
+            Some(Watermark::Bytes(bytes)) => Some(bytes),
+            Some(Watermark::Fraction(fraction)) => {
+                let limit = total().map(|total| (total as f64 * fraction) as u64);
+                if limit.is_none() {
+                    tracing::warn!("cannot tell how much memory there is: no alarm will watch it");
+                }
+                limit
+            }
+        };
+        if let Some(limit) = memory_limit {
+            tracing::info!(
+                memory_limit = limit,
+                disk_free_limit,
+                "watching memory and disk, in bytes"
+            );
+        }
+        Self { disk, directory, disk_free_limit, memory_limit, unknown: Vec::new() }
+    }
+
+    /// Measures once, and sets or clears alarms.
+    pub fn look(&mut self, alarms: &Alarms) {
+        if self.disk_free_limit > 0 {
+            match self.disk.free_bytes(&self.directory) {
+                Ok(free) => {
+                    let limit = self.disk_free_limit;
+                    set(alarms, Resource::Disk, free < limit, free, limit);
+                }
+                Err(error) => self.say_unknown(Resource::Disk, &error.to_string()),
+            }
+        }
+        if let Some(limit) = self.memory_limit {
+            match memory::resident(|path| std::fs::read_to_string(path).ok()) {
+                Some(resident) => {
+                    set(alarms, Resource::Memory, resident > limit, resident, limit);
+                }
+                None => self.say_unknown(Resource::Memory, "/proc/self/status does not say"),
+            }
+        }
+    }
+
+    fn say_unknown(&mut self, resource: Resource, error: &str) {
+        if !self.unknown.contains(&resource) {
+            self.unknown.push(resource);
+            tracing::error!(error, "cannot measure {}", resource.as_str());
+        }
+    }
+}
+
+/// The words are RabbitMQ's, for those who look for them in logs.
+fn set(alarms: &Alarms, resource: Resource, on: bool, bytes: u64, limit: u64) {
+    if !alarms.set(resource, on) {
+        return;
+    }
+    let name = resource.as_str();
+    match on {
+        true => tracing::warn!(bytes, limit, "{name} resource limit alarm set"),
+        false => tracing::warn!(bytes, limit, "{name} resource limit alarm cleared"),
+    }
+}
+
+/// Looks again and again, until it is told to stop.
+pub(super) async fn run(broker: Arc<Broker>, mut resources: Resources, stop: CancellationToken) {
+    let mut interval = tokio::time::interval(INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        // A file system that hangs must not take a thread away from the connections.
+        let alarmed = Arc::clone(&broker);
+        let looked = tokio::task::spawn_blocking(move || {
+            resources.look(&alarmed.alarms);
+            resources
+        });
+        match looked.await {
+            Ok(back) => resources = back,
+            // It panicked, which was reported, or the runtime ends.
+            Err(_) => return,
+        }
+    }
+}
