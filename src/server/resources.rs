@@ -52,13 +52,7 @@ impl Resources {
                 limit
             }
         };
-        if let Some(limit) = memory_limit {
-            tracing::info!(
-                memory_limit = limit,
-                disk_free_limit,
-                "watching memory and disk, in bytes"
-            );
-        }
+        tracing::info!(memory_limit, disk_free_limit, "watching memory and disk, in bytes");
         Self { disk, directory, disk_free_limit, memory_limit, unknown: Vec::new() }
     }
 
@@ -123,5 +117,61 @@ pub(super) async fn run(broker: Arc<Broker>, mut resources: Resources, stop: Can
             // It panicked, which was reported, or the runtime ends.
             Err(_) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::disk::{FaultyDisk, MemoryDisk};
+
+    fn watching(disk: &FaultyDisk, disk_free_limit: u64, memory: Option<Watermark>) -> Resources {
+        Resources::new(Arc::new(disk.clone()), "/data".into(), disk_free_limit, memory)
+    }
+
+    #[test]
+    fn disk_alarm_is_on_while_there_is_less_than_the_limit() {
+        let (disk, alarms) = (FaultyDisk::new(MemoryDisk::default()), Alarms::default());
+        let mut resources = watching(&disk, 1000, None);
+        for (free, on) in [(2000, false), (999, true), (0, true), (1000, false), (999, true)] {
+            disk.set_free_bytes(Some(free));
+            resources.look(&alarms);
+            assert_eq!(alarms.is_on(Resource::Disk), on, "{free}");
+        }
+        assert!(!alarms.is_on(Resource::Memory));
+        let mut resources = watching(&disk, 0, None);
+        alarms.set(Resource::Disk, false);
+        disk.set_free_bytes(Some(0));
+        resources.look(&alarms);
+        assert!(!alarms.any(), "0 is never");
+    }
+
+    #[test]
+    fn memory_alarm_is_on_while_the_process_has_more_than_the_limit() {
+        let disk = FaultyDisk::new(MemoryDisk::default());
+        let alarms = Alarms::default();
+        for (watermark, on) in [
+            (Watermark::Bytes(1), true),
+            (Watermark::Bytes(1 << 50), false),
+            (Watermark::Fraction(1e-9), true),
+            (Watermark::Fraction(1.0), false),
+        ] {
+            watching(&disk, 0, Some(watermark)).look(&alarms);
+            assert_eq!(alarms.is_on(Resource::Memory), on, "{watermark:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_measured_changes_nothing() {
+        let mut resources = watching(&FaultyDisk::new(MemoryDisk::default()), 1000, None);
+        resources.disk = Arc::new(crate::storage::disk::RealDisk);
+        resources.directory = "/no/such/directory".into();
+        let alarms = Alarms::default();
+        for on in [false, true] {
+            alarms.set(Resource::Disk, on);
+            resources.look(&alarms);
+            assert_eq!(alarms.is_on(Resource::Disk), on);
+        }
+        assert_eq!(resources.unknown, [Resource::Disk], "it is said once");
     }
 }
