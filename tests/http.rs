@@ -116,11 +116,11 @@ mod health {
         let api = start();
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
         let node = format!("rabbit@{}", host.trim().split('.').next().unwrap());
-        let disk = json!({ "node": node, "resource": "disk" });
+        let disk = json!({ "node": node, "resource": "disk space" });
         let memory = json!({ "node": node, "resource": "memory" });
         for (resource, on, alarms) in [
             (Resource::Disk, true, vec![&disk]),
-            (Resource::Memory, true, vec![&memory, &disk]),
+            (Resource::Memory, true, vec![&disk, &memory]),
             (Resource::Disk, false, vec![&memory]),
         ] {
             api.broker.alarms.set(resource, on);

@@ -22,7 +22,7 @@ pub enum Resource {
 }
 
 impl Resource {
-    pub const ALL: [Self; 2] = [Self::Memory, Self::Disk];
+    pub const ALL: [Self; 2] = [Self::Disk, Self::Memory];
 
     /// RabbitMQ's name for it.
     pub fn as_str(self) -> &'static str {
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(alarms.reason(), Some("low on disk"));
         assert!(alarms.set(Resource::Memory, true) && alarms.any());
         assert_eq!(alarms.reason(), Some("low on memory & disk"));
-        assert!(alarms.list().eq([Resource::Memory, Resource::Disk]));
+        assert!(alarms.list().eq([Resource::Disk, Resource::Memory]));
         assert!(alarms.set(Resource::Disk, false) && !alarms.set(Resource::Disk, false));
         assert_eq!(alarms.reason(), Some("low on memory"));
     }

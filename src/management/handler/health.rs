@@ -10,6 +10,7 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use super::Name;
+use crate::broker::Resource;
 use crate::management::caller::{Anybody, Caller};
 use crate::management::refusal::Refusal;
 use crate::management::{Api, Protocol, node_name};
@@ -55,11 +56,20 @@ async fn local_alarms(_: Caller, State(api): State<Arc<Api>>) -> Response {
 fn without_alarms(api: &Api, reason: &str) -> Health {
     let node = node_name();
     let alarms = api.services.broker.alarms.list();
-    let alarms: Vec<Value> =
-        alarms.map(|resource| json!({ "node": node, "resource": resource.as_str() })).collect();
+    let alarms: Vec<Value> = alarms
+        .map(|resource| json!({ "node": node, "resource": resource_name(resource) }))
+        .collect();
     match alarms.is_empty() {
         true => Ok(Value::Null),
         false => Err(json!({ "reason": reason, "alarms": alarms })),
+    }
+}
+
+/// What RabbitMQ calls it here, which is not what it says in its log.
+fn resource_name(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Memory => "memory",
+        Resource::Disk => "disk space",
     }
 }
 
