@@ -8,7 +8,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use leveret::exchange::{Binding, ExchangeKind, ExchangeType, RoutingView};
 use leveret::names::RoutingKey;
-use leveret::protocol::FieldTable;
+use leveret::protocol::{FieldTable, Properties};
 
 const BINDINGS: u32 = 10_000;
 
@@ -67,7 +67,8 @@ fn routes(criterion: &mut Criterion) {
     ];
     let mut group = criterion.benchmark_group("topic");
     for (name, exchange, key, expected) in cases {
-        let message = RoutingView { routing_key: key.as_bytes(), headers: None };
+        let message =
+            RoutingView { routing_key: key.as_bytes(), properties: &Properties::default() };
         let route = || {
             let mut found = 0;
             exchange.route(black_box(&message), &mut |destination| {
@@ -87,7 +88,7 @@ fn routes(criterion: &mut Criterion) {
         group.bench_function(format!("{name}, 10 000 keys in turn"), |bencher| {
             bencher.iter(|| {
                 let routing_key = keys.next().map_or(&[][..], |key| key.as_bytes());
-                let message = RoutingView { routing_key, headers: None };
+                let message = RoutingView { routing_key, properties: &Properties::default() };
                 exchange.route(&message, &mut |destination| {
                     black_box(destination);
                 });

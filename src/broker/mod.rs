@@ -32,7 +32,7 @@ use std::task::{Context, Poll};
 use parking_lot::{Mutex, RwLock};
 
 pub use self::alarms::{Alarms, Resource};
-pub use self::publish::{Confirm, Destinations, Extras, Flushed, Publisher, Way};
+pub use self::publish::{Confirm, Destinations, Flushed, Publisher, Way};
 pub use self::recovery::Recovered;
 pub use self::refill::Found;
 pub use self::reply::{REPLY_TO, ReplyTarget};

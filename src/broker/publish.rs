@@ -10,7 +10,7 @@ use super::route_cache::RouteCache;
 use super::topology::resource_exchange;
 use super::vhost::Vhost;
 use crate::message::{Message, Position, Queued, shortstrs};
-use crate::protocol::{AmqpError, ReplyCode};
+use crate::protocol::{AmqpError, Properties, ReplyCode};
 use crate::queue::{Arrival, Effects, Incoming, Queue};
 use crate::storage::{Group as StoreGroup, LogPosition, MessageStore};
 use crate::time::Time;
@@ -18,7 +18,7 @@ use crate::time::Time;
 /// A publish that wants a confirmation: its channel and its number there.
 pub type Confirm = (u16, u64);
 
-/// Where a message goes. Valid until the next call of [`Publisher::find_way`].
+/// Where a message goes. Valid until the next one is searched for.
 #[derive(Debug, Clone, Copy)]
 pub struct Way(Found);
 
@@ -28,22 +28,6 @@ enum Found {
     Cached(usize),
     /// In `fresh`: found by a search, and not to be remembered.
     Fresh,
-}
-
-impl Way {
-    /// The routing key alone decided: headers would not have changed it.
-    pub fn is_by_key(self) -> bool {
-        matches!(self.0, Found::Cached(_))
-    }
-}
-
-/// Extra routing keys and headers of a message, when it has any.
-#[derive(Debug, Default)]
-pub struct Extras<'a> {
-    /// From the CC and BCC headers (behaviour B6.3).
-    pub keys: SmallVec<[&'a [u8]; 4]>,
-    /// The content of the headers table.
-    pub headers: Option<&'a [u8]>,
 }
 
 /// Where a message goes, kept for later.
@@ -115,24 +99,28 @@ impl Publisher {
     pub fn find_way(
         &mut self,
         address: &[u8],
-        extras: Option<&Extras<'_>>,
+        properties: &Properties<'_>,
     ) -> Result<Way, AmqpError> {
-        if extras.is_none()
-            && let Some(route) = self.cache.find(address, self.vhost.generation())
-        {
+        if let Some(route) = self.cache.find(address, self.vhost.generation()) {
             return Ok(Way(Found::Cached(route)));
         }
-        self.search(address, extras)
+        self.search(address, &[], properties)
     }
 
+    /// The same for a message with more routing keys than one, from its CC and BCC headers (behaviour
+    /// B6.3).
     #[cold]
-    fn search(&mut self, address: &[u8], extras: Option<&Extras<'_>>) -> Result<Way, AmqpError> {
+    pub fn search(
+        &mut self,
+        address: &[u8],
+        extra_keys: &[&[u8]],
+        properties: &Properties<'_>,
+    ) -> Result<Way, AmqpError> {
         let (exchange, routing_key) = shortstrs(address);
         let exchange_name = String::from_utf8_lossy(exchange);
         let mut keys: SmallVec<[&[u8]; 4]> = SmallVec::new();
         keys.push(routing_key);
-        keys.extend(extras.iter().flat_map(|extras| extras.keys.iter().copied()));
-        let headers = extras.and_then(|extras| extras.headers);
+        keys.extend_from_slice(extra_keys);
         // Read before routing: a change meanwhile makes what we remember void, never stale.
         let generation = self.vhost.generation();
         let way = self.vhost.read(|topology| {
@@ -141,7 +129,7 @@ impl Publisher {
                 let text = format!("cannot publish to internal {resource}");
                 return Err(AmqpError::new(ReplyCode::AccessRefused, text));
             }
-            topology.route(&exchange_name, &keys, headers)
+            topology.route(&exchange_name, &keys, properties)
         })?;
         self.fresh = way.queues;
         self.replies.clear();
@@ -149,7 +137,7 @@ impl Publisher {
             let tokens = keys.iter().filter_map(|key| token_of(key)).map(str::to_owned);
             self.replies.extend(tokens);
         }
-        if way.cacheable && extras.is_none() && self.replies.is_empty() {
+        if way.cacheable && extra_keys.is_empty() && self.replies.is_empty() {
             self.cache.find(address, generation);
             if let Some(route) = self.cache.store(address, generation, &self.fresh) {
                 return Ok(Way(Found::Cached(route)));

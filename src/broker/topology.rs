@@ -11,7 +11,7 @@ use ahash::{AHashMap, AHashSet};
 
 use crate::exchange::{Binding, ExchangeKind, ExchangeType, RoutingView};
 use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
-use crate::protocol::{AmqpError, FieldTable, FieldValue, ReplyCode};
+use crate::protocol::{AmqpError, FieldTable, FieldValue, Properties, ReplyCode};
 use crate::queue::{ConnectionId, Queue, check_equivalent};
 use crate::storage::{BindingRecord, Change};
 
@@ -386,7 +386,7 @@ impl Topology {
         &self,
         exchange: &str,
         keys: &[&[u8]],
-        headers: Option<&[u8]>,
+        properties: &Properties<'_>,
     ) -> Result<Way, AmqpError> {
         self.exchange(exchange)?;
         let mut way = Way { queues: Vec::new(), cacheable: true };
@@ -424,7 +424,8 @@ impl Topology {
                         found(&Destination::Queue(Arc::clone(queue)));
                     }
                 } else {
-                    exchange.router.route(&RoutingView { routing_key: key, headers }, &mut found);
+                    let view = RoutingView { routing_key: key, properties };
+                    exchange.router.route(&view, &mut found);
                 }
             }
             way.cacheable &= exchange.router.by_key_only();

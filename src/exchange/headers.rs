@@ -97,7 +97,7 @@ impl<D: Clone + Eq + Hash + Send + Sync> ExchangeType<D> for Headers<D> {
 
     fn route(&self, message: &RoutingView<'_>, found: &mut dyn FnMut(&D)) {
         self.unconditional.each(found);
-        let Some(headers) = message.headers.filter(|_| !self.rules.is_empty()) else {
+        let Some(headers) = message.properties.headers.filter(|_| !self.rules.is_empty()) else {
             return;
         };
         let present = Present::read(headers, &self.names);

@@ -23,15 +23,14 @@ pub use self::binding::Binding;
 pub use self::kind::ExchangeKind;
 
 use crate::names::RoutingKey;
-use crate::protocol::{AmqpError, FieldTable};
+use crate::protocol::{AmqpError, FieldTable, Properties};
 
 /// What a message shows to an exchange.
 #[derive(Clone, Copy, Debug)]
 pub struct RoutingView<'a> {
     pub routing_key: &'a [u8],
-    /// The encoded entries of the headers table, without the length before them; the codec has
-    /// checked that they are well formed.
-    pub headers: Option<&'a [u8]>,
+    /// The codec has checked that the headers among them are well formed.
+    pub properties: &'a Properties<'a>,
 }
 
 /// The behaviour of one exchange together with the bindings it routes by.

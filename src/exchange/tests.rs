@@ -14,7 +14,7 @@ fn with_argument(key: &str, destination: u32) -> Binding<u32> {
 fn check(exchange: &dyn ExchangeType<u32>, key: impl AsRef<[u8]>, expected: &[u32]) {
     let mut found = Vec::new();
     let routing_key = key.as_ref();
-    let message = RoutingView { routing_key, headers: None };
+    let message = RoutingView { routing_key, properties: &Properties::default() };
     exchange.route(&message, &mut |destination| found.push(*destination));
     found.sort_unstable();
     assert_eq!(found, expected, "{}", routing_key.escape_ascii());

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::protocol;
 use crate::protocol::FieldValue::{self, *};
+use crate::protocol::Properties;
 
 type Pairs<'a> = &'a [(&'a str, FieldValue)];
 
@@ -27,7 +28,8 @@ fn binding(arguments: Pairs<'_>, destination: u32) -> Binding<u32> {
 
 fn route(exchange: &Headers<u32>, headers: Option<&[u8]>) -> Vec<u32> {
     let mut found = Vec::new();
-    let message = RoutingView { routing_key: b"any key", headers };
+    let properties = Properties { headers, ..Properties::default() };
+    let message = RoutingView { routing_key: b"any key", properties: &properties };
     exchange.route(&message, &mut |destination| found.push(*destination));
     found.sort_unstable();
     found.dedup();

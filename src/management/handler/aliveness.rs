@@ -14,7 +14,7 @@ use crate::management::Api;
 use crate::management::caller::Caller;
 use crate::management::refusal::Refusal;
 use crate::message::{Message, Traits, write_address};
-use crate::protocol::{AmqpError, FieldTable};
+use crate::protocol::{AmqpError, FieldTable, Properties};
 use crate::queue::{Declaration, Effects, Got, Options, Queue};
 use crate::storage::Group;
 use crate::time::Time;
@@ -84,7 +84,7 @@ fn publish_and_get(
     let message =
         Message::with_inline_body(&address, &header, BODY, Traits::default(), &mut Vec::new());
     let mut publisher = Publisher::new(Arc::clone(vhost), Arc::clone(broker.message_store()));
-    let way = publisher.find_way(&address, None)?;
+    let way = publisher.find_way(&address, &Properties::default())?;
     publisher.gather(way, message, None, effects);
     publisher.flush(Group::ALONE, now, effects);
     Ok(match queue.get(true, now, effects) {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::auth::Tag;
-use crate::broker::{Confirm, Extras, REPLY_TO};
+use crate::broker::{Confirm, REPLY_TO};
 use crate::message::{Message, Traits};
 use crate::protocol::{
     AmqpError, ChannelNumber, ContentHeader, FieldValue, Properties, RawValue, ReplyCode,
@@ -48,20 +48,19 @@ pub fn publish(
         return Err(AmqpError::new(ReplyCode::NotImplemented, "immediate=true"));
     }
     check_size(ctx, header.body_size)?;
-    let mut way = ctx.publisher.find_way(content.address, None)?;
-    let mut changes = Changes::default();
+    let mut way = ctx.publisher.find_way(content.address, &properties)?;
+    let mut look = Look::default();
     if needs_a_look(&properties) {
-        let look = look(ctx, channel, &properties)?;
-        if !look.extras.keys.is_empty() || (look.extras.headers.is_some() && !way.is_by_key()) {
-            way = ctx.publisher.find_way(content.address, Some(&look.extras))?;
+        look = self::look(ctx, channel, &properties)?;
+        if !look.keys.is_empty() {
+            way = ctx.publisher.search(content.address, &look.keys, &properties)?;
         }
-        changes = look.changes;
     }
     let arrives = ctx.publisher.arrives(way);
     let returned = content.mandatory && !arrives;
     // A message that goes nowhere need not be made, unless it comes back.
     let message = if arrives || returned || channel.transaction.is_some() {
-        Some(make(ctx, &content, &properties, changes))
+        Some(make(ctx, &content, &properties, look.changes))
     } else {
         None
     };
@@ -122,8 +121,10 @@ fn needs_a_look(properties: &Properties<'_>) -> bool {
 }
 
 /// What properties ask for.
+#[derive(Default)]
 struct Look<'a> {
-    extras: Extras<'a>,
+    /// Routing keys from CC and BCC (B6.3).
+    keys: SmallVec<[&'a [u8]; 4]>,
     changes: Changes,
 }
 
@@ -152,19 +153,19 @@ fn look<'a>(
     if let Some(expiration) = properties.expiration {
         check_expiration(expiration)?;
     }
-    let mut extras = Extras { keys: SmallVec::new(), headers: properties.headers };
+    let mut keys = SmallVec::new();
     let mut extra_keys = None;
     if properties.headers.is_some() {
         let cc = properties.header_entries().find(b"CC");
         let bcc = properties.header_entries().find(b"BCC");
-        add_keys(&mut extras, "CC", cc)?;
-        add_keys(&mut extras, "BCC", bcc)?;
+        add_keys(&mut keys, "CC", cc)?;
+        add_keys(&mut keys, "BCC", bcc)?;
         if bcc.is_some()
             && let Some(headers) = &mut new.get_or_insert_with(|| properties.to_owned()).headers
         {
             headers.remove("BCC");
             let mut array = Vec::new();
-            for key in &extras.keys {
+            for key in &keys {
                 FieldValue::from(*key).encode(&mut array);
             }
             extra_keys = Some(array);
@@ -181,7 +182,7 @@ fn look<'a>(
         return Err(precondition(text));
     }
     let changes = Changes { properties: new.map(|properties| properties.to_bytes()), extra_keys };
-    Ok(Look { extras, changes })
+    Ok(Look { keys, changes })
 }
 
 /// Somebody who publishes in other users' names.
@@ -193,7 +194,7 @@ fn is_impersonator(ctx: &Context) -> bool {
 
 /// CC and BCC are arrays; what in them is not a string is ignored (B6.2, B6.3).
 fn add_keys<'a>(
-    extras: &mut Extras<'a>,
+    keys: &mut SmallVec<[&'a [u8]; 4]>,
     name: &str,
     value: Option<RawValue<'a>>,
 ) -> Result<(), AmqpError> {
@@ -204,7 +205,7 @@ fn add_keys<'a>(
         return Err(precondition(text));
     };
     let texts = items.filter(|item| matches!(item.decode(), Ok(FieldValue::LongString(_))));
-    extras.keys.extend(texts.filter_map(|item| item.as_bytes()));
+    keys.extend(texts.filter_map(|item| item.as_bytes()));
     Ok(())
 }
 
