@@ -13,7 +13,7 @@ use leveret::protocol::{FieldTable, Properties};
 const BINDINGS: u32 = 10_000;
 
 fn exchange(kind: ExchangeKind, key: impl Fn(u32) -> String) -> Box<dyn ExchangeType<u32>> {
-    let mut exchange = kind.router();
+    let mut exchange = kind.router(&FieldTable::default());
     for destination in 0..BINDINGS {
         exchange.bind(&binding(&key(destination), destination));
     }
@@ -67,8 +67,11 @@ fn routes(criterion: &mut Criterion) {
     ];
     let mut group = criterion.benchmark_group("topic");
     for (name, exchange, key, expected) in cases {
-        let message =
-            RoutingView { routing_key: key.as_bytes(), properties: &Properties::default() };
+        let message = RoutingView {
+            routing_key: key.as_bytes(),
+            properties: &Properties::default(),
+            random: 0,
+        };
         let route = || {
             let mut found = 0;
             exchange.route(black_box(&message), &mut |destination| {
@@ -88,7 +91,8 @@ fn routes(criterion: &mut Criterion) {
         group.bench_function(format!("{name}, 10 000 keys in turn"), |bencher| {
             bencher.iter(|| {
                 let routing_key = keys.next().map_or(&[][..], |key| key.as_bytes());
-                let message = RoutingView { routing_key, properties: &Properties::default() };
+                let message =
+                    RoutingView { routing_key, properties: &Properties::default(), random: 0 };
                 exchange.route(&message, &mut |destination| {
                     black_box(destination);
                 });

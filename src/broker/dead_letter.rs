@@ -136,7 +136,8 @@ impl Vhost {
             let mut keys = vec![routing_key];
             keys.extend(letter.extra_keys.iter().map(|key| &**key));
             let properties = letter.message.parsed_properties().unwrap_or_default();
-            let way = self.read(|topology| topology.route(exchange, &keys, &properties));
+            let way =
+                self.read(|topology| topology.route(exchange, &keys, &properties, rand::random()));
             let way = way.unwrap_or(Way { queues: Vec::new(), cacheable: true });
             *last = Some(LastWay {
                 from: Arc::clone(from),

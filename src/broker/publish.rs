@@ -74,6 +74,8 @@ pub struct Publisher {
     /// The number of the batch being gathered; routes remember their groups by it.
     epoch: u64,
     rejected: Vec<u32>,
+    /// For exchanges that choose by chance; moves on with every search.
+    random: u64,
 }
 
 impl Publisher {
@@ -90,6 +92,7 @@ impl Publisher {
             stored: Vec::new(),
             epoch: 1,
             rejected: Vec::new(),
+            random: rand::random(),
         }
     }
 
@@ -121,6 +124,8 @@ impl Publisher {
         let mut keys: SmallVec<[&[u8]; 4]> = SmallVec::new();
         keys.push(routing_key);
         keys.extend_from_slice(extra_keys);
+        // An odd step meets every number once before it meets one again.
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
         // Read before routing: a change meanwhile makes what we remember void, never stale.
         let generation = self.vhost.generation();
         let way = self.vhost.read(|topology| {
@@ -129,7 +134,7 @@ impl Publisher {
                 let text = format!("cannot publish to internal {resource}");
                 return Err(AmqpError::new(ReplyCode::AccessRefused, text));
             }
-            topology.route(&exchange_name, &keys, properties)
+            topology.route(&exchange_name, &keys, properties, self.random)
         })?;
         self.fresh = way.queues;
         self.replies.clear();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ahash::{AHashMap, AHashSet};
 
-use crate::exchange::{Binding, ExchangeKind, ExchangeType, RoutingView};
+use crate::exchange::{Binding, ExchangeKind, ExchangeType, RoutingView, Target, digest, mix};
 use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::{AmqpError, FieldTable, FieldValue, Properties, ReplyCode};
 use crate::queue::{ConnectionId, Queue, check_equivalent};
@@ -68,6 +68,16 @@ impl Hash for Destination {
         match self {
             Self::Queue(queue) => Arc::as_ptr(queue).hash(state),
             Self::Exchange(name) => name.hash(state),
+        }
+    }
+}
+
+/// A queue that was deleted and declared again is another one, but it gets what its forerunner got.
+impl Target for Destination {
+    fn digest(&self) -> u64 {
+        match self {
+            Self::Queue(queue) => digest(b'q', queue.name.as_bytes()),
+            Self::Exchange(name) => digest(b'x', name.as_bytes()),
         }
     }
 }
@@ -151,7 +161,9 @@ impl Topology {
                 let text = format!("exchange name '{name}' contains reserved prefix 'amq.*'");
                 return Err(AmqpError::new(ReplyCode::AccessRefused, text));
             }
-            alternate_of(&received.arguments, &self.exchange_text(name.as_str()))?;
+            let resource = self.exchange_text(name.as_str());
+            alternate_of(&received.arguments, &resource)?;
+            received.kind.validate(&received.arguments, &resource)?;
             return Ok(false);
         };
         let pairs = [
@@ -181,7 +193,7 @@ impl Topology {
 
     pub(super) fn add_exchange(&mut self, name: ExchangeName, declaration: ExchangeDeclaration) {
         let alternate = alternate_of(&declaration.arguments, "").ok().flatten();
-        let router = declaration.kind.router();
+        let router = declaration.kind.router(&declaration.arguments);
         let exchange = Exchange { declaration, alternate, router, bindings: HashSet::new() };
         self.exchanges.insert(name, exchange);
     }
@@ -381,12 +393,14 @@ impl Topology {
     }
 
     /// Every queue a message reaches, each once, over exchange bindings and alternate exchanges
-    /// (behaviour B4.9, B4.13). Each exchange is visited once, so cycles end.
+    /// (behaviour B4.9, B4.13). Each exchange is visited once, so cycles end. `random` is any number,
+    /// another one for each message.
     pub(super) fn route(
         &self,
         exchange: &str,
         keys: &[&[u8]],
         properties: &Properties<'_>,
+        random: u64,
     ) -> Result<Way, AmqpError> {
         self.exchange(exchange)?;
         let mut way = Way { queues: Vec::new(), cacheable: true };
@@ -416,7 +430,10 @@ impl Topology {
                     }
                 }
             };
-            for key in keys {
+            let keys_max = if exchange.router.is_choice() { 1 } else { keys.len() };
+            // Two exchanges on one way must not choose alike.
+            let random = mix(random.wrapping_add(next as u64));
+            for key in keys.iter().take(keys_max) {
                 if name.is_empty() {
                     // The default exchange is bound to every queue by its name.
                     let queue = std::str::from_utf8(key).ok().and_then(|key| self.queues.get(key));
@@ -424,7 +441,7 @@ impl Topology {
                         found(&Destination::Queue(Arc::clone(queue)));
                     }
                 } else {
-                    let view = RoutingView { routing_key: key, properties };
+                    let view = RoutingView { routing_key: key, properties, random };
                     exchange.router.route(&view, &mut found);
                 }
             }

@@ -1,13 +1,16 @@
 //! The types of exchange that a client can declare, and the routing behind each.
 
 use std::fmt;
-use std::hash::Hash;
 
-use super::ExchangeType;
+use super::consistent_hash::{self, ConsistentHash};
 use super::direct::Direct;
 use super::fanout::Fanout;
 use super::headers::Headers;
+use super::modulus_hash::ModulusHash;
+use super::random::Random;
 use super::topic::Topic;
+use super::{ExchangeType, Target};
+use crate::protocol::{AmqpError, FieldTable};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ExchangeKind {
@@ -15,10 +18,23 @@ pub enum ExchangeKind {
     Fanout,
     Topic,
     Headers,
+    ConsistentHash,
+    Random,
+    LocalRandom,
+    ModulusHash,
 }
 
 impl ExchangeKind {
-    pub const ALL: [Self; 4] = [Self::Direct, Self::Fanout, Self::Topic, Self::Headers];
+    pub const ALL: [Self; 8] = [
+        Self::Direct,
+        Self::Fanout,
+        Self::Topic,
+        Self::Headers,
+        Self::ConsistentHash,
+        Self::Random,
+        Self::LocalRandom,
+        Self::ModulusHash,
+    ];
 
     /// The kind that `exchange.declare` names, if there is such a kind.
     pub fn parse(name: &str) -> Option<Self> {
@@ -31,19 +47,33 @@ impl ExchangeKind {
             Self::Fanout => "fanout",
             Self::Topic => "topic",
             Self::Headers => "headers",
+            Self::ConsistentHash => "x-consistent-hash",
+            Self::Random => "x-random",
+            Self::LocalRandom => "x-local-random",
+            Self::ModulusHash => "x-modulus-hash",
         }
     }
 
-    /// An exchange of this kind without bindings.
-    pub fn router<D>(self) -> Box<dyn ExchangeType<D>>
-    where
-        D: Clone + Eq + Hash + Send + Sync + 'static,
-    {
+    /// Checks the arguments of a declaration, as far as this kind looks at them. `resource` is the
+    /// exchange, as texts name it.
+    pub fn validate(self, arguments: &FieldTable, resource: &str) -> Result<(), AmqpError> {
+        match self {
+            Self::ConsistentHash => consistent_hash::validate(arguments, resource),
+            _ => Ok(()),
+        }
+    }
+
+    /// An exchange of this kind without bindings. The arguments have been validated.
+    pub fn router<D: Target>(self, arguments: &FieldTable) -> Box<dyn ExchangeType<D>> {
         match self {
             Self::Direct => Box::new(Direct::default()),
             Self::Fanout => Box::new(Fanout::default()),
             Self::Topic => Box::new(Topic::default()),
             Self::Headers => Box::new(Headers::default()),
+            Self::ConsistentHash => Box::new(ConsistentHash::new(arguments)),
+            Self::Random => Box::new(Random::new()),
+            Self::LocalRandom => Box::new(Random::local()),
+            Self::ModulusHash => Box::new(ModulusHash::default()),
         }
     }
 }

@@ -8,11 +8,17 @@
 //! Invariant: pure. No I/O, no clock, no lock, and routing cannot fail.
 
 mod binding;
+mod consistent_hash;
 mod destinations;
+mod digest;
 mod direct;
 mod fanout;
 mod headers;
 mod kind;
+mod modulus_hash;
+mod ordered;
+mod random;
+mod term;
 mod topic;
 mod vocabulary;
 
@@ -20,6 +26,7 @@ mod vocabulary;
 mod tests;
 
 pub use self::binding::Binding;
+pub use self::digest::{Target, digest, mix};
 pub use self::kind::ExchangeKind;
 
 use crate::names::RoutingKey;
@@ -31,6 +38,8 @@ pub struct RoutingView<'a> {
     pub routing_key: &'a [u8],
     /// The codec has checked that the headers among them are well formed.
     pub properties: &'a Properties<'a>,
+    /// Any number, another one for each message and exchange: all chance comes from here.
+    pub random: u64,
 }
 
 /// The behaviour of one exchange together with the bindings it routes by.
@@ -55,4 +64,10 @@ pub trait ExchangeType<D>: Send + Sync {
 
     /// Whether messages with the same key always go the same way, so that the way may be cached.
     fn by_key_only(&self) -> bool;
+
+    /// Whether each message goes to one destination at most, out of several that it might go to. Then
+    /// only its first routing key counts.
+    fn is_choice(&self) -> bool {
+        false
+    }
 }

@@ -1,7 +1,6 @@
 //! What the arguments of a binding ask of the headers of a message (B4.12).
 
-use std::fmt;
-
+use crate::exchange::term::Term;
 use crate::protocol::{AmqpError, FieldTable, FieldValue, ReplyCode};
 
 const X_MATCH: &str = "x-match";
@@ -79,26 +78,4 @@ fn invalid_type(value: &FieldValue) -> AmqpError {
     let type_name = value.type_name();
     let text = format!("Invalid x-match field type {type_name} (value {value}); expected longstr");
     AmqpError::new(ReplyCode::PreconditionFailed, text)
-}
-
-/// Octets as RabbitMQ prints a string in its texts: `<<"text">>`, or as numbers what is not text.
-struct Term<'a>(&'a [u8]);
-
-impl fmt::Display for Term<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<<")?;
-        match std::str::from_utf8(self.0) {
-            Ok("") => {}
-            Ok(text) if !text.contains(char::is_control) => {
-                write!(f, "\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))?;
-            }
-            _ => {
-                for (index, octet) in self.0.iter().enumerate() {
-                    let comma = if index == 0 { "" } else { "," };
-                    write!(f, "{comma}{octet}")?;
-                }
-            }
-        }
-        f.write_str(">>")
-    }
 }

@@ -29,7 +29,7 @@ fn binding(arguments: Pairs<'_>, destination: u32) -> Binding<u32> {
 fn route(exchange: &Headers<u32>, headers: Option<&[u8]>) -> Vec<u32> {
     let mut found = Vec::new();
     let properties = Properties { headers, ..Properties::default() };
-    let message = RoutingView { routing_key: b"any key", properties: &properties };
+    let message = RoutingView { routing_key: b"any key", properties: &properties, random: 0 };
     exchange.route(&message, &mut |destination| found.push(*destination));
     found.sort_unstable();
     found.dedup();
