@@ -1,5 +1,6 @@
 //! The argument table of `queue.declare`: checked, and read into [`Options`] (behaviour B5.6).
 
+use super::deduplication::DEDUPLICATION_HEADER;
 use crate::protocol::{AmqpError, FieldTable, FieldValue, ReplyCode};
 
 /// Ten years: the longest time to live RabbitMQ takes.
@@ -27,6 +28,8 @@ pub struct Options {
     pub dead_letter_routing_key: Option<String>,
     pub max_priority: Option<u8>,
     pub single_active_consumer: bool,
+    /// The header whose value no two messages in the queue have in common.
+    pub deduplication_header: Option<String>,
 }
 
 /// Arguments that the equivalence check of a redeclare looks at, in RabbitMQ's order (behaviour B5.4).
@@ -68,6 +71,7 @@ impl Options {
             dead_letter_routing_key: reader.dead_letter_routing_key()?,
             max_priority: reader.max_priority()?,
             single_active_consumer: reader.boolean("x-single-active-consumer")?,
+            deduplication_header: reader.deduplication_header()?,
         };
         reader.integer("x-consumer-timeout", 0, i64::MAX)?;
         reader.one_of("x-queue-mode", "mode", &["default", "lazy"])?;
@@ -230,6 +234,12 @@ impl Reader<'_> {
             return self.invalid(name, "routing_key_but_no_dlx_defined");
         }
         Ok(key)
+    }
+
+    /// The name of the header alone switches nothing on.
+    fn deduplication_header(&self) -> Result<Option<String>, AmqpError> {
+        let header = self.string(DEDUPLICATION_HEADER)?.unwrap_or(DEDUPLICATION_HEADER);
+        Ok(self.boolean("x-message-deduplication")?.then(|| header.to_owned()))
     }
 
     fn one_of(&self, name: &str, noun: &str, known: &[&str]) -> Result<(), AmqpError> {

@@ -105,9 +105,14 @@ impl State {
         }
     }
 
-    /// The head, if it has expired. Only the head is ever asked (behaviour B8.1).
+    /// Takes the head, if it has expired. Only the head is ever asked (behaviour B8.1).
     #[inline]
     pub(super) fn pop_expired(&mut self, now: Time) -> Option<Queued> {
-        if self.ready.head_expired(now) { self.ready.pop() } else { None }
+        if !self.ready.head_expired(now) {
+            return None;
+        }
+        let queued = self.ready.pop()?;
+        self.left(queued.position);
+        Some(queued)
     }
 }

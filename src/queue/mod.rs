@@ -14,6 +14,7 @@
 //! Invariant: a message that a queue took in is in exactly one of those places until it is gone.
 
 mod arguments;
+mod deduplication;
 mod dispatch;
 mod effects;
 mod expiry;
@@ -30,6 +31,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 pub use self::arguments::{Options, Overflow, check_equivalent, check_equivalent_arguments};
+pub use self::deduplication::{DEDUPLICATION_HEADER, DeduplicationValue};
 pub use self::effects::{Dead, Effects, Reason};
 pub use self::line::Budget;
 pub use self::log::QueueLog;
@@ -103,13 +105,15 @@ pub struct Settled<'a> {
     pub count: u32,
     /// Where those stood that the store knows of.
     pub positions: Option<&'a Positions>,
+    /// Where all of them stood, if the queue [deduplicates](Queue::deduplicates).
+    pub left: Option<&'a Positions>,
     pub group: Group,
 }
 
 impl Settled<'_> {
     /// Deliveries of which the store knows nothing.
     pub fn count(id: Option<SubscriptionId>, count: u32) -> Self {
-        Self { id, count, positions: None, group: Group::ALONE }
+        Self { id, count, positions: None, left: None, group: Group::ALONE }
     }
 }
 
@@ -175,6 +179,8 @@ impl Queue {
         log: Option<QueueLog>,
         paging: Option<Arc<Paging>>,
     ) -> Arc<Self> {
+        // Of what is in a segment nobody says which message leaves when.
+        let paging = paging.filter(|_| declaration.options.deduplication_header.is_none());
         let budget = paging.as_ref().map_or(Budget::UNLIMITED, |paging| paging.budget);
         let state = Mutex::new(State::new(&declaration.options, budget));
         let arrivals = Arrivals::default();
@@ -202,6 +208,7 @@ impl Queue {
             return None;
         }
         let log = state.publish(self, batch, arrival, rejected, effects);
+        let log = log.max(state.duplicates_log(self));
         state.report_deadline(self, effects);
         log
     }
@@ -266,6 +273,9 @@ impl Queue {
         if let (Some(log), Some(positions)) = (&self.log, settled.positions) {
             log.settled(settled.group, positions);
         }
+        if let Some(left) = settled.left {
+            state.all_left(left);
+        }
         if state.release(settled.id, settled.count) {
             state.dispatch(self, now, effects);
             state.report_deadline(self, effects);
@@ -305,7 +315,11 @@ impl Queue {
         let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
         // The store hears of them when it is clear where they go.
         self.settle(&Settled::count(id, count), now, effects);
-        if !self.state.lock().deleted {
+        let mut state = self.state.lock();
+        items.iter().for_each(|queued| state.left(queued.position));
+        let deleted = state.deleted;
+        drop(state);
+        if !deleted {
             for queued in items {
                 effects.bury(self, queued, Reason::Rejected);
             }
@@ -333,6 +347,7 @@ impl Queue {
             return if state.ready.is_waiting() { Got::OnItsWay } else { Got::Empty };
         };
         if no_ack {
+            state.left(queued.position);
             self.forget([&queued]);
         } else {
             state.unacked += 1;
@@ -346,6 +361,7 @@ impl Queue {
         state.drop_expired(self, now, effects);
         let count = state.ready.len();
         let (messages, segments) = state.ready.clear();
+        messages.iter().for_each(|queued| state.left(queued.position));
         self.forget(&messages);
         self.forget_segments(&segments);
         state.report_deadline(self, effects);
@@ -413,6 +429,7 @@ impl State {
             subscriber.outbox.notify(Outgoing::Cancelled(subscriber.source));
             effects.wakes.touch(&subscriber.outbox);
         }
+        self.duplicates = None;
         let (messages, segments) = self.ready.clear();
         queue.remove_segments(&segments);
         self.answer_waiting(effects);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::arguments::{Options, Overflow};
+use super::deduplication::Duplicates;
 use super::effects::{Effects, Reason};
 use super::line::Budget;
 use super::paging::{Leftover, Restored, Waiting};
@@ -26,6 +27,8 @@ pub(super) struct State {
     /// Who waits for a message on its way from disk.
     pub(super) waiting: Vec<Waiting>,
     pub(super) leftover: Option<Box<Leftover>>,
+    /// With `x-message-deduplication`: what is in the queue.
+    pub(super) duplicates: Option<Box<Duplicates>>,
 }
 
 impl State {
@@ -38,6 +41,7 @@ impl State {
             deleted: false,
             waiting: Vec::new(),
             leftover: None,
+            duplicates: Duplicates::new(options),
         }
     }
 
@@ -97,7 +101,7 @@ impl State {
         log
     }
 
-    /// Puts a message at the end.
+    /// Puts a message at the end, unless it is there already.
     #[inline]
     fn take_in(
         &mut self,
@@ -108,6 +112,11 @@ impl State {
     ) {
         let number = incoming.number(arrival.first_stored);
         let position = self.ready.next_position(&incoming.message);
+        if let Some(duplicates) = &mut self.duplicates
+            && !duplicates.admit(&incoming.message, position)
+        {
+            return;
+        }
         if let Some(number) = number
             && queue.log.is_some()
         {
@@ -128,6 +137,9 @@ impl State {
             // A clock that was set back does not make it live longer than it was to live.
             let since = stored.map_or(now, |stored| stored.min(now));
             let deadline = deadline(&message, &queue.declaration.options, since);
+            if let Some(duplicates) = &mut self.duplicates {
+                duplicates.admit(&message, position);
+            }
             Queued { message, position, deadline, redelivered }
         });
         self.ready.restore(segments, messages.collect());
@@ -180,6 +192,7 @@ impl State {
             let Some(queued) = self.ready.pop() else {
                 return;
             };
+            self.left(queued.position);
             effects.bury(queue, queued, Reason::MaxLength);
         }
     }

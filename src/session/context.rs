@@ -27,6 +27,8 @@ pub struct Settlement {
     pub count: u32,
     /// Where those stood that the store knows of.
     pub positions: Positions,
+    /// Where all of them stood, if their queue wants to know.
+    pub left: Positions,
 }
 
 /// The settlement of a source in this batch, made if need be.
@@ -36,7 +38,8 @@ pub fn settlement_of(settled: &mut Vec<Settlement>, source: SourceId) -> &mut Se
     let known = settled.iter().skip(near).position(|settlement| settlement.source == source);
     let index = known.map_or(settled.len(), |index| near + index);
     if index == settled.len() {
-        settled.push(Settlement { source, count: 0, positions: Positions::default() });
+        let (positions, left) = (Positions::default(), Positions::default());
+        settled.push(Settlement { source, count: 0, positions, left });
     }
     #[expect(clippy::indexing_slicing, reason = "found or pushed above")]
     &mut settled[index]
@@ -227,10 +230,14 @@ impl Context {
     pub fn acknowledge(&mut self, id: SourceId, queued: &Queued) {
         let logged = queued.message.traits().persistent
             && self.sources.get(id).is_some_and(|source| source.logged);
+        let deduplicates = self.sources.deduplicate(id);
         let settlement = settlement_of(&mut self.settled, id);
         settlement.count += 1;
         if logged {
             settlement.positions.push(queued.position);
+        }
+        if deduplicates {
+            settlement.left.push(queued.position);
         }
     }
 
@@ -254,14 +261,15 @@ impl Context {
     }
 
     fn settle(&mut self, settlement: &Settlement, group: Group, channel: &Channel) {
-        let Settlement { source: id, count, positions } = settlement;
+        let Settlement { source: id, count, positions, left } = settlement;
         self.release(*id, *count, channel);
         // Before its own queue is told, or one that always has messages would keep all of the room.
         self.resume_if_limited(channel);
         let Some(source) = self.sources.get(*id) else { return };
         if let Some(queue) = &source.queue {
-            let positions = Some(positions);
-            let settled = Settled { id: source.subscription, count: *count, positions, group };
+            let (positions, left) = (Some(positions), Some(left));
+            let id = source.subscription;
+            let settled = Settled { id, count: *count, positions, left, group };
             queue.settle(&settled, self.now, &mut self.effects);
         }
         self.sources.remove_if_over(*id);

@@ -462,10 +462,15 @@ impl Open {
         if !source.no_ack {
             source.unacked += 1;
             channel.unacked.push(tag, Held { source: id, queued });
-        } else if source.logged && queued.message.traits().persistent {
-            // On its way is as good as done: nobody will acknowledge it.
+            return;
+        }
+        // On its way is as good as done: nobody will acknowledge it.
+        if source.logged && queued.message.traits().persistent {
             let settlement = settlement_of(&mut self.ctx.settled, id);
             settlement.positions.push(queued.position);
+        }
+        if self.ctx.sources.deduplicate(id) {
+            settlement_of(&mut self.ctx.settled, id).left.push(queued.position);
         }
     }
 

@@ -49,6 +49,10 @@ impl Source {
         }
     }
 
+    fn deduplicates(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.deduplicates())
+    }
+
     pub fn is_consumer(&self) -> bool {
         !self.deliver.is_empty()
     }
@@ -75,10 +79,13 @@ impl Source {
 pub struct Sources {
     slots: Vec<Option<Source>>,
     free: Vec<u32>,
+    /// There was one whose queue deduplicates.
+    any_deduplicates: bool,
 }
 
 impl Sources {
     pub fn add(&mut self, source: Source) -> SourceId {
+        self.any_deduplicates |= source.deduplicates();
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
@@ -87,6 +94,13 @@ impl Sources {
             *place = Some(source);
         }
         SourceId(slot)
+    }
+
+    /// Whether the queue of a source wants to hear of every message that leaves it. Costs nothing on
+    /// connections that know no such queue.
+    #[inline]
+    pub fn deduplicate(&self, id: SourceId) -> bool {
+        self.any_deduplicates && self.get(id).is_some_and(Source::deduplicates)
     }
 
     #[inline]
