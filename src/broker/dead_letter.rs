@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::death::{Death, Letter, is_cycle};
 use super::publish::{UNCONFIRMED, add_stored};
-use super::topology::Way;
+use super::topology::{Routing, Way};
 use super::vhost::Vhost;
 use crate::message::{Message, Positions};
 use crate::queue::{Arrival, Dead, Effects, Incoming, Queue, Reason};
@@ -94,7 +94,7 @@ impl Vhost {
                 routing_key: options.dead_letter_routing_key.as_deref(),
             };
             let letter = death.letter(&queued.message);
-            let targets = self.ways(queue, exchange, &letter, &mut last);
+            let targets = self.ways(queue, exchange, &letter, now, &mut last);
             let logged = targets.iter().any(|target| target.log.is_some());
             let place = match logged && letter.message.traits().persistent {
                 true => add_stored(&mut stored, &letter.message),
@@ -123,6 +123,7 @@ impl Vhost {
         from: &Arc<Queue>,
         exchange: &str,
         letter: &Letter,
+        now: Time,
         last: &'a mut Option<LastWay>,
     ) -> &'a [Arc<Queue>] {
         let routing_key = letter.message.routing_key();
@@ -136,9 +137,10 @@ impl Vhost {
             let mut keys = vec![routing_key];
             keys.extend(letter.extra_keys.iter().map(|key| &**key));
             let properties = letter.message.parsed_properties().unwrap_or_default();
-            let way =
-                self.read(|topology| topology.route(exchange, &keys, &properties, rand::random()));
-            let way = way.unwrap_or(Way { queues: Vec::new(), cacheable: true });
+            let (keys, properties) = (&keys[..], &properties);
+            let routing = Routing { keys, properties, random: rand::random(), arrives: Some(now) };
+            let way = self.read(|topology| topology.route(exchange, &routing));
+            let way = way.unwrap_or(Way { cacheable: true, ..Way::default() });
             *last = Some(LastWay {
                 from: Arc::clone(from),
                 routing_key: routing_key.into(),

@@ -10,11 +10,13 @@
 //! [`Broker::next_deadline`] and calls in time.
 //!
 //! Lock order: vhost map → topology → queue → outbox, and reply registry → outbox. The schedule, the
-//! alarms and storage are leaves. Nothing awaits, and nobody is woken, while one of them is held.
+//! alarms, storage and what an exchange remembers of duplicates are leaves. Nothing awaits, and nobody
+//! is woken, while one of them is held.
 
 mod alarms;
 mod dead_letter;
 mod death;
+mod deduplication;
 mod publish;
 mod recovery;
 mod refill;

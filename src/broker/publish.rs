@@ -7,9 +7,9 @@ use smallvec::SmallVec;
 
 use super::reply::token_of;
 use super::route_cache::RouteCache;
-use super::topology::resource_exchange;
+use super::topology::{Routing, resource_exchange};
 use super::vhost::Vhost;
-use crate::message::{Message, Position, Queued, shortstrs};
+use crate::message::{Message, Position, Queued, Traits, shortstrs};
 use crate::protocol::{AmqpError, Properties, ReplyCode};
 use crate::queue::{Arrival, Effects, Incoming, Queue};
 use crate::storage::{Group as StoreGroup, LogPosition, MessageStore};
@@ -27,7 +27,16 @@ enum Found {
     /// In the cache, at this place.
     Cached(usize),
     /// In `fresh`: found by a search, and not to be remembered.
-    Fresh,
+    Fresh { deduplicates: bool },
+}
+
+impl Way {
+    /// An exchange on the way leaves out duplicates, which was put off: the message has to be searched
+    /// for again when it is sure that it comes in.
+    #[inline]
+    pub fn deduplicates(self) -> bool {
+        matches!(self.0, Found::Fresh { deduplicates: true })
+    }
 }
 
 /// Where a message goes, kept for later.
@@ -76,6 +85,8 @@ pub struct Publisher {
     rejected: Vec<u32>,
     /// For exchanges that choose by chance; moves on with every search.
     random: u64,
+    /// A persistent message of this batch was a duplicate.
+    awaits_store: bool,
 }
 
 impl Publisher {
@@ -93,6 +104,7 @@ impl Publisher {
             epoch: 1,
             rejected: Vec::new(),
             random: rand::random(),
+            awaits_store: false,
         }
     }
 
@@ -107,17 +119,18 @@ impl Publisher {
         if let Some(route) = self.cache.find(address, self.vhost.generation()) {
             return Ok(Way(Found::Cached(route)));
         }
-        self.search(address, &[], properties)
+        self.search(address, &[], properties, None)
     }
 
     /// The same for a message with more routing keys than one, from its CC and BCC headers (behaviour
-    /// B6.3).
+    /// B6.3), or for one that arrives now at exchanges that leave out duplicates.
     #[cold]
     pub fn search(
         &mut self,
         address: &[u8],
         extra_keys: &[&[u8]],
         properties: &Properties<'_>,
+        arrives: Option<Time>,
     ) -> Result<Way, AmqpError> {
         let (exchange, routing_key) = shortstrs(address);
         let exchange_name = String::from_utf8_lossy(exchange);
@@ -134,8 +147,10 @@ impl Publisher {
                 let text = format!("cannot publish to internal {resource}");
                 return Err(AmqpError::new(ReplyCode::AccessRefused, text));
             }
-            topology.route(&exchange_name, &keys, properties, self.random)
+            let (keys, random) = (&keys[..], self.random);
+            topology.route(&exchange_name, &Routing { keys, properties, random, arrives })
         })?;
+        self.awaits_store |= way.is_duplicate && Traits::of(properties).persistent;
         self.fresh = way.queues;
         self.replies.clear();
         if exchange.is_empty() {
@@ -148,7 +163,7 @@ impl Publisher {
                 return Ok(Way(Found::Cached(route)));
             }
         }
-        Ok(Way(Found::Fresh))
+        Ok(Way(Found::Fresh { deduplicates: way.deduplicates }))
     }
 
     /// Whether a message would arrive anywhere; if not, `mandatory` returns it (behaviour B6.4). A
@@ -159,7 +174,7 @@ impl Publisher {
             Found::Cached(route) => {
                 self.cache.route_mut(route).is_some_and(|route| !route.queues.is_empty())
             }
-            Found::Fresh => !self.fresh.is_empty() || !self.replies.is_empty(),
+            Found::Fresh { .. } => !self.fresh.is_empty() || !self.replies.is_empty(),
         }
     }
 
@@ -170,11 +185,12 @@ impl Publisher {
                 let queues = self.cache.route_mut(route).map(|route| route.queues.to_vec());
                 Destinations { queues: queues.unwrap_or_default(), replies: Vec::new() }
             }
-            Found::Fresh => Destinations {
-                queues: self.fresh.clone(),
-                replies: std::mem::take(&mut self.replies),
-            },
+            Found::Fresh { .. } => self.take_fresh(),
         }
+    }
+
+    fn take_fresh(&mut self) -> Destinations {
+        Destinations { queues: self.fresh.clone(), replies: std::mem::take(&mut self.replies) }
     }
 
     /// Adds a message to the batch.
@@ -220,7 +236,7 @@ impl Publisher {
     }
 
     fn gather_fresh(&mut self, message: &Message, token: u32, effects: &mut Effects) {
-        let destinations = self.destinations(Way(Found::Fresh));
+        let destinations = self.take_fresh();
         self.gather_token(&destinations, message, token, effects);
     }
 
@@ -296,6 +312,10 @@ impl Publisher {
             if self.spare.len() < SPARE_LISTS {
                 self.spare.push(group.incoming);
             }
+        }
+        if std::mem::take(&mut self.awaits_store) {
+            // That a duplicate is confirmed says that the message is safe, which is the other one's.
+            flushed.log = flushed.log.max(Some(self.store.position()));
         }
         for token in self.rejected.drain(..) {
             flushed.rejected.extend(self.confirms.get(token as usize));

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use ahash::{AHashMap, AHashSet};
 
+use super::deduplication::Deduplication;
 use crate::exchange::{Binding, ExchangeKind, ExchangeType, RoutingView, Target, digest, mix};
 use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::{AmqpError, FieldTable, FieldValue, Properties, ReplyCode};
 use crate::queue::{ConnectionId, Queue, check_equivalent};
 use crate::storage::{BindingRecord, Change};
+use crate::time::Time;
 
 /// What `exchange.declare` says of an exchange.
 #[derive(Clone, Debug)]
@@ -86,14 +88,41 @@ struct Exchange {
     declaration: ExchangeDeclaration,
     alternate: Option<ExchangeName>,
     router: Box<dyn ExchangeType<Destination>>,
+    deduplication: Option<Box<Deduplication>>,
     bindings: HashSet<Binding<Destination>>,
 }
 
+impl Exchange {
+    fn visit_alternate<'a>(&'a self, visited: &mut Vec<&'a str>) {
+        if let Some(alternate) = &self.alternate
+            && !visited.contains(&alternate.as_str())
+        {
+            visited.push(alternate.as_str());
+        }
+    }
+}
+
+/// What a message is routed by.
+pub(super) struct Routing<'a> {
+    pub(super) keys: &'a [&'a [u8]],
+    pub(super) properties: &'a Properties<'a>,
+    /// Any number, another one for each message.
+    pub(super) random: u64,
+    /// When the message arrives at exchanges that leave out duplicates; `None` only looks where it
+    /// would go if it were none.
+    pub(super) arrives: Option<Time>,
+}
+
 /// The result of routing a message.
+#[derive(Default)]
 pub(super) struct Way {
     pub(super) queues: Vec<Arc<Queue>>,
     /// The same address leads the same way until the topology changes.
     pub(super) cacheable: bool,
+    /// There is an exchange on it that leaves out duplicates.
+    pub(super) deduplicates: bool,
+    /// Such an exchange knew the message.
+    pub(super) is_duplicate: bool,
 }
 
 pub(super) struct Topology {
@@ -164,6 +193,7 @@ impl Topology {
             let resource = self.exchange_text(name.as_str());
             alternate_of(&received.arguments, &resource)?;
             received.kind.validate(&received.arguments, &resource)?;
+            Deduplication::parse(received)?;
             return Ok(false);
         };
         let pairs = [
@@ -194,7 +224,9 @@ impl Topology {
     pub(super) fn add_exchange(&mut self, name: ExchangeName, declaration: ExchangeDeclaration) {
         let alternate = alternate_of(&declaration.arguments, "").ok().flatten();
         let router = declaration.kind.router(&declaration.arguments);
-        let exchange = Exchange { declaration, alternate, router, bindings: HashSet::new() };
+        let deduplication = Deduplication::parse(&declaration).ok().flatten();
+        let bindings = HashSet::new();
+        let exchange = Exchange { declaration, alternate, router, deduplication, bindings };
         self.exchanges.insert(name, exchange);
     }
 
@@ -393,17 +425,11 @@ impl Topology {
     }
 
     /// Every queue a message reaches, each once, over exchange bindings and alternate exchanges
-    /// (behaviour B4.9, B4.13). Each exchange is visited once, so cycles end. `random` is any number,
-    /// another one for each message.
-    pub(super) fn route(
-        &self,
-        exchange: &str,
-        keys: &[&[u8]],
-        properties: &Properties<'_>,
-        random: u64,
-    ) -> Result<Way, AmqpError> {
+    /// (behaviour B4.9, B4.13). Each exchange is visited once, so cycles end.
+    pub(super) fn route(&self, exchange: &str, routing: &Routing<'_>) -> Result<Way, AmqpError> {
         self.exchange(exchange)?;
-        let mut way = Way { queues: Vec::new(), cacheable: true };
+        let Routing { keys, properties, random, arrives } = *routing;
+        let mut way = Way { cacheable: true, ..Way::default() };
         let mut seen: AHashSet<*const Queue> = AHashSet::new();
         let mut visited: Vec<&str> = vec![exchange];
         let mut next = 0;
@@ -412,6 +438,16 @@ impl Topology {
             let Some(exchange) = self.exchanges.get(name) else {
                 continue;
             };
+            if let Some(deduplication) = &exchange.deduplication {
+                (way.cacheable, way.deduplicates) = (false, true);
+                if arrives.is_some_and(|now| deduplication.is_duplicate(properties, now)) {
+                    way.is_duplicate = true;
+                    if deduplication.to_alternate {
+                        exchange.visit_alternate(&mut visited);
+                    }
+                    continue;
+                }
+            }
             let mut any = false;
             let mut found = |destination: &Destination| {
                 any = true;
@@ -446,11 +482,8 @@ impl Topology {
                 }
             }
             way.cacheable &= exchange.router.by_key_only();
-            if !any
-                && let Some(alternate) = &exchange.alternate
-                && !visited.contains(&alternate.as_str())
-            {
-                visited.push(alternate.as_str());
+            if !any {
+                exchange.visit_alternate(&mut visited);
             }
         }
         Ok(way)

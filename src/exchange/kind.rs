@@ -22,10 +22,12 @@ pub enum ExchangeKind {
     Random,
     LocalRandom,
     ModulusHash,
+    /// A fanout as far as routing goes; leaving out duplicates is the broker's business.
+    MessageDeduplication,
 }
 
 impl ExchangeKind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Direct,
         Self::Fanout,
         Self::Topic,
@@ -34,6 +36,7 @@ impl ExchangeKind {
         Self::Random,
         Self::LocalRandom,
         Self::ModulusHash,
+        Self::MessageDeduplication,
     ];
 
     /// The kind that `exchange.declare` names, if there is such a kind.
@@ -51,6 +54,7 @@ impl ExchangeKind {
             Self::Random => "x-random",
             Self::LocalRandom => "x-local-random",
             Self::ModulusHash => "x-modulus-hash",
+            Self::MessageDeduplication => "x-message-deduplication",
         }
     }
 
@@ -67,7 +71,7 @@ impl ExchangeKind {
     pub fn router<D: Target>(self, arguments: &FieldTable) -> Box<dyn ExchangeType<D>> {
         match self {
             Self::Direct => Box::new(Direct::default()),
-            Self::Fanout => Box::new(Fanout::default()),
+            Self::Fanout | Self::MessageDeduplication => Box::new(Fanout::default()),
             Self::Topic => Box::new(Topic::default()),
             Self::Headers => Box::new(Headers::default()),
             Self::ConsistentHash => Box::new(ConsistentHash::new(arguments)),

@@ -52,9 +52,10 @@ pub fn publish(
     let mut look = Look::default();
     if needs_a_look(&properties) {
         look = self::look(ctx, channel, &properties)?;
-        if !look.keys.is_empty() {
-            way = ctx.publisher.search(content.address, &look.keys, &properties)?;
-        }
+    }
+    if !look.keys.is_empty() || way.deduplicates() {
+        let (address, now) = (content.address, Some(ctx.now));
+        way = ctx.publisher.search(address, &look.keys, &properties, now)?;
     }
     let arrives = ctx.publisher.arrives(way);
     let returned = content.mandatory && !arrives;
