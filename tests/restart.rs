@@ -161,6 +161,35 @@ async fn broker_that_cannot_store_definitions_says_so_and_ends() {
     }
 }
 
+/// What came back into a queue is known as what is in it.
+#[tokio::test]
+async fn duplicates_of_recovered_messages_are_left_out() {
+    let data = tempfile::tempdir().unwrap();
+    let publish = async |channel: &Channel, id: i32| {
+        let mut headers = FieldTable::default();
+        headers.insert("x-deduplication-header".into(), AMQPValue::LongInt(id));
+        let properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
+        let options = BasicPublishOptions::default();
+        let sent = channel.basic_publish("".into(), "q".into(), options, b"m", properties);
+        assert!(sent.await.unwrap().await.unwrap().is_ack());
+    };
+    for (round, expected) in [2, 3].into_iter().enumerate() {
+        let broker = Broker::start(data.path());
+        let channel = broker.channel().await;
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-message-deduplication".into(), AMQPValue::Boolean(true));
+        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+        channel.queue_declare("q".into(), durable, arguments.clone()).await.unwrap();
+        channel.confirm_select(Default::default()).await.unwrap();
+        for id in [1, 2, 1, 2 + round as i32] {
+            publish(&channel, id).await;
+        }
+        let queue = channel.queue_declare("q".into(), durable, arguments).await.unwrap();
+        assert_eq!(queue.message_count(), expected);
+        broker.kill();
+    }
+}
+
 /// `cargo test --release --test restart -- --ignored --nocapture`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]

@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -577,4 +578,96 @@ fn ten_thousand_queues_come_back() {
     let peer = connect(&world);
     peer.publish_as(1, publish("", "queue number 9999"), &text(), b"");
     expect_ready(&peer, "queue number 9999", 1);
+}
+
+/// Behaviour B4.16, B4.17: the hash, the weights and the order of the bindings are what they were.
+#[test]
+fn exchanges_that_choose_by_hash_choose_the_same_after_a_restart() {
+    let header = arguments([("hash-header", "user".into())]);
+    let exchanges = [
+        ("by key", "x-consistent-hash"),
+        ("by user", "x-consistent-hash"),
+        ("mod", "x-modulus-hash"),
+    ];
+    let routes = |peer: &Peer| {
+        let mut found = Vec::new();
+        for (exchange, _) in exchanges {
+            for n in 0..60 {
+                let user = arguments([("user", (n * 7).into())]);
+                let headers = Some(Headers::from(&user));
+                let properties = OwnedProperties { headers, ..text() };
+                peer.publish(1, exchange, &n.to_string(), &properties, format!("{n}").as_bytes());
+            }
+            found.extend(["one", "two", "three"].map(|queue| peer.drain(1, queue)));
+        }
+        found
+    };
+    let before = OnceCell::new();
+    restart(
+        |world| {
+            let peer = connect(world);
+            for (name, kind) in exchanges {
+                let declare = durable_exchange(name, kind);
+                let arguments = if name == "by user" { header.clone() } else { FieldTable::new() };
+                declare_exchange(&peer, exchange::Declare { arguments, ..declare });
+            }
+            for (queue, weight) in [("two", "2"), ("three", "3"), ("one", "1")] {
+                peer.declare_durable(1, queue);
+                for (exchange, _) in exchanges {
+                    peer.bind(1, queue, exchange, weight);
+                }
+            }
+            before.set(routes(&peer)).unwrap();
+        },
+        |world| {
+            let peer = connect(world);
+            let before = before.get().unwrap();
+            assert_eq!(routes(&peer), *before);
+            assert!(before.iter().all(|bodies| bodies.len() > 2), "{before:?}");
+            // The arguments are still those of the declaration: the key does not matter.
+            let user = Some(Headers::from(&arguments([("user", 1.into())])));
+            for n in 0..20 {
+                let properties = OwnedProperties { headers: user.clone(), ..text() };
+                peer.publish(1, "by user", &n.to_string(), &properties, b"m");
+            }
+            let found = ["one", "two", "three"].map(|queue| peer.drain(1, queue).len());
+            assert_eq!(found.iter().max(), Some(&20), "{found:?}");
+        },
+    );
+}
+
+/// The arguments survive; what was remembered does not.
+#[test]
+fn exchanges_that_leave_out_duplicates_still_do_after_a_restart() {
+    let order = |n: i32| OwnedProperties {
+        headers: Some(Headers::from(&arguments([("order", n.into())]))),
+        ..text()
+    };
+    let check = |peer: &Peer| {
+        for exchange in ["type", "argument"] {
+            // Two values are remembered, under this header, for ever.
+            for n in [1, 1, 2, 1, 3, 1] {
+                peer.publish(1, exchange, "k", &order(n), n.to_string().as_bytes());
+            }
+            assert_eq!(peer.drain(1, "q"), ["1", "2", "3", "1"], "{exchange}");
+        }
+    };
+    restart(
+        |world| {
+            let peer = connect(world);
+            peer.declare_durable(1, "q");
+            for (name, kind) in [("type", "x-message-deduplication"), ("argument", "direct")] {
+                let arguments = arguments([
+                    ("x-message-deduplication", true.into()),
+                    ("x-deduplication-header", "order".into()),
+                    ("x-cache-size", 2.into()),
+                ]);
+                let declare = exchange::Declare { arguments, ..durable_exchange(name, kind) };
+                declare_exchange(&peer, declare);
+                peer.bind(1, "q", name, "k");
+            }
+            check(&peer);
+        },
+        |world| check(&connect(world)),
+    );
 }

@@ -344,3 +344,91 @@ async fn clients_are_told_when_the_server_stops() {
     let reason = reason.await;
     assert!(reason.contains("CONNECTION_FORCED"), "{reason}");
 }
+
+async fn exchange(channel: &Channel, name: &str, kind: &str, arguments: FieldTable) {
+    let options = ExchangeDeclareOptions::default();
+    let kind = ExchangeKind::Custom(kind.to_owned());
+    soon(channel.exchange_declare(name.into(), kind, options, arguments)).await.unwrap();
+}
+
+#[tokio::test]
+async fn consistent_hash_keeps_customers_together() {
+    let server = TestServer::start().await;
+    let (_connection, channel) = channel(&server).await;
+    let mut arguments = FieldTable::default();
+    arguments.insert("hash-header".into(), AMQPValue::LongString("customer".into()));
+    exchange(&channel, "orders", "x-consistent-hash", arguments).await;
+    let mut consumers = Vec::new();
+    for queue in ["one", "two", "three"] {
+        declare(&channel, queue).await;
+        bind(&channel, queue, "orders", "1").await;
+        consumers.push(consume(&channel, queue).await);
+    }
+    for n in 0..90 {
+        let mut headers = FieldTable::default();
+        headers.insert("customer".into(), AMQPValue::LongInt(n % 30));
+        let properties = BasicProperties::default().with_headers(headers);
+        let options = BasicPublishOptions::default();
+        let body = (n % 30).to_string();
+        let sent = channel.basic_publish(
+            "orders".into(),
+            n.to_string().into(),
+            options,
+            body.as_bytes(),
+            properties,
+        );
+        soon(sent).await.unwrap();
+    }
+    let mut together = futures_util::stream::select_all(
+        consumers.into_iter().enumerate().map(|(n, consumer)| consumer.map(move |one| (n, one))),
+    );
+    let mut queue_of = std::collections::BTreeMap::new();
+    for _ in 0..90 {
+        let (queue, delivery) = soon(together.next()).await.unwrap();
+        let known = queue_of.entry(text(&delivery.unwrap())).or_insert(queue);
+        assert_eq!(*known, queue);
+    }
+    assert_eq!(queue_of.len(), 30);
+    assert_eq!(queue_of.values().collect::<BTreeSet<_>>().len(), 3, "{queue_of:?}");
+}
+
+#[tokio::test]
+async fn duplicates_are_acked_and_left_out() {
+    let server = TestServer::start().await;
+    let (_connection, channel) = channel(&server).await;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-cache-size".into(), AMQPValue::LongInt(100));
+    exchange(&channel, "once", "x-message-deduplication", arguments).await;
+    declare(&channel, "all").await;
+    bind(&channel, "all", "once", "").await;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-message-deduplication".into(), AMQPValue::Boolean(true));
+    let options = QueueDeclareOptions::default();
+    soon(channel.queue_declare("each".into(), options, arguments)).await.unwrap();
+    soon(channel.confirm_select(ConfirmSelectOptions::default())).await.unwrap();
+    for (exchange, key) in [("once", ""), ("", "each")] {
+        for n in [1, 2, 1, 1, 3, 2] {
+            let mut headers = FieldTable::default();
+            headers.insert("x-deduplication-header".into(), AMQPValue::LongInt(n));
+            let properties = BasicProperties::default().with_headers(headers);
+            let options = BasicPublishOptions::default();
+            let body = n.to_string();
+            let sent = channel.basic_publish(
+                exchange.into(),
+                key.into(),
+                options,
+                body.as_bytes(),
+                properties,
+            );
+            assert_eq!(soon(soon(sent).await.unwrap()).await.unwrap(), Confirmation::Ack(None));
+        }
+    }
+    for queue in ["all", "each"] {
+        let mut consumer = consume(&channel, queue).await;
+        for expected in ["1", "2", "3"] {
+            assert_eq!(text(&next(&mut consumer).await), expected);
+        }
+        publish(&channel, "", queue, b"the end").await;
+        assert_eq!(text(&next(&mut consumer).await), "the end");
+    }
+}
