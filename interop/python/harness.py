@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+import sys
 import time
 
 import pika
@@ -140,6 +141,21 @@ def ready(channel, queue):
 
 def equal(actual, expected, what="value"):
     assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
+
+
+def needs_plugin(broker, kind, plugin):
+    """Skip the scenario on a RabbitMQ whose plugin for this type of exchange is not enabled."""
+    connection = broker.connect()
+    # Anybody else has to have it.
+    if connection._impl.server_properties.get("product") != "RabbitMQ":
+        return
+    name, arguments = broker.name(kind), {"x-cache-size": 1}
+    broker.exchanges.append(name)
+    try:
+        connection.channel().exchange_declare(name, exchange_type=kind, arguments=arguments)
+    except (pika.exceptions.ChannelClosedByBroker, pika.exceptions.ConnectionClosedByBroker) as error:
+        print(f"{kind} needs `rabbitmq-plugins enable {plugin}` on RabbitMQ: {error.reply_text}")
+        sys.exit(77)
 
 
 @contextlib.contextmanager
