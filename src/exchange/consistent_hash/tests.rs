@@ -135,7 +135,7 @@ fn arguments_say_what_is_hashed() {
     let header = ("hash-header", FieldValue::from("user"));
     let property = |name: &str| ("hash-property", FieldValue::from(name));
     check(&[], None);
-    check(&[header.clone()], None);
+    check(std::slice::from_ref(&header), None);
     for name in ["correlation_id", "message_id", "timestamp"] {
         check(&[property(name)], None);
     }
@@ -157,12 +157,12 @@ fn hashing(name: &str, value: &str) -> ConsistentHash<u32> {
     exchange
 }
 
+/// Routes one message with each of several keys.
+type Routing<'a> = dyn FnMut(&Properties<'_>) + 'a;
+
 /// Messages alike in what is hashed stay together, others spread.
 #[track_caller]
-fn check_hashed(
-    exchange: &ConsistentHash<u32>,
-    with: &dyn Fn(u32, &mut dyn FnMut(&Properties<'_>)),
-) {
+fn check_hashed(exchange: &ConsistentHash<u32>, with: &dyn Fn(u32, &mut Routing<'_>)) {
     assert!(!exchange.by_key_only());
     let mut seen = std::collections::HashSet::new();
     for n in 0..100 {
