@@ -190,6 +190,38 @@ async fn duplicates_of_recovered_messages_are_left_out() {
     }
 }
 
+/// However long the queue, what is purged may come again.
+#[tokio::test]
+async fn deduplication_keeps_count_of_a_queue_that_would_move_to_the_disk() {
+    let data = tempfile::tempdir().unwrap();
+    let broker = Broker::start(data.path());
+    let channel = broker.channel().await;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-message-deduplication".into(), AMQPValue::Boolean(true));
+    let options = QueueDeclareOptions::default();
+    channel.queue_declare("q".into(), options, arguments.clone()).await.unwrap();
+    channel.confirm_select(Default::default()).await.unwrap();
+    let body = vec![b'x'; 20_000];
+    for is_purged in [false, true, false] {
+        let mut confirms = Vec::new();
+        for id in 0..1000 {
+            let mut headers = FieldTable::default();
+            headers.insert("x-deduplication-header".into(), AMQPValue::LongInt(id));
+            let properties = BasicProperties::default().with_headers(headers);
+            let options = BasicPublishOptions::default();
+            let sent = channel.basic_publish("".into(), "q".into(), options, &body, properties);
+            confirms.push(sent.await.unwrap());
+        }
+        assert!(join_all(confirms).await.into_iter().all(|confirm| confirm.unwrap().is_ack()));
+        let queue = channel.queue_declare("q".into(), options, arguments.clone()).await.unwrap();
+        assert_eq!(queue.message_count(), 1000);
+        if is_purged {
+            let purged = channel.queue_purge("q".into(), Default::default()).await.unwrap();
+            assert_eq!(purged, 1000);
+        }
+    }
+}
+
 /// `cargo test --release --test restart -- --ignored --nocapture`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
