@@ -11,11 +11,12 @@ use leveret::auth::Authenticator;
 use leveret::broker::{Broker, Found, Limits};
 use leveret::config::{self, ConfigError, LogFormat, Settings};
 use leveret::management::{self, Bound, Listener, Management, ManagementError, Protocol};
+use leveret::queue::Budget;
 use leveret::server::clock::Clock;
 use leveret::server::{Resources, Server, tls_acceptor};
 use leveret::session::{Offer, Services};
 use leveret::storage::disk::RealDisk;
-use leveret::storage::journal::{Journal, Options, Recovered, Sync};
+use leveret::storage::journal::{Journal, JournalStats, Options, Recovered, Sync};
 use leveret::storage::{
     DataDirectory, DurableMessages, RedbDefinitions, Scanned, SegmentStore, StoreError,
 };
@@ -122,6 +123,8 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     stores.segments.shut_down();
     // Now that nobody has any in hand, it is known what was delivered before.
     let stored = stores.journal.shut_down(&broker.delivered_before());
+    let JournalStats { records, bytes, fsyncs, .. } = stores.journal.stats();
+    tracing::info!("the journal took {records} records, {bytes} bytes, {fsyncs} syncs");
     stores.definitions.close();
     Ok(stored?)
 }
@@ -209,7 +212,7 @@ fn broker(settings: &Settings, stores: &Stores) -> Arc<Broker> {
         consumers_per_channel_max: settings.consumers_per_channel_max,
         connections_max: settings.connections_max,
         outbox_bytes_high: settings.outbox_bytes_high,
-        ..Limits::default()
+        queue_budget: Budget::of(settings.queue_memory),
     };
     let definitions = Arc::clone(&stores.definitions);
     let (journal, segments) = (Arc::clone(&stores.journal), Arc::clone(&stores.segments));

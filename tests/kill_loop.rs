@@ -163,14 +163,14 @@ async fn drain(broker: &Broker, book: &Arc<Book>, era: usize) {
     drained.await.expect("what comes last comes");
 }
 
-async fn kill_loop(rounds: usize, sync: &str) {
+async fn kill_loop(rounds: usize, settings: &[(&str, &str)]) {
     let seed = variable("LEVERET_KILL_SEED").unwrap_or_else(rand::random);
     println!("LEVERET_KILL_SEED={seed}");
     let mut random = SmallRng::seed_from_u64(seed);
     let (data, book) = (tempfile::tempdir().unwrap(), book());
     let start = || {
         let mut start = command(data.path());
-        start.env("LEVERET_SYNC", sync);
+        start.envs(settings.iter().copied());
         start
     };
     let mut slowest = Duration::ZERO;
@@ -205,18 +205,27 @@ async fn kill_loop(rounds: usize, sync: &str) {
 
 /// A kill damages no file.
 fn damaged(data: &Path) -> Vec<String> {
-    let files = std::fs::read_dir(data.join("journal")).unwrap();
-    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let directories =
+        ["journal", "segments"].map(|name| std::fs::read_dir(data.join(name)).unwrap());
+    let names = directories.into_iter().flatten().map(|file| file.unwrap().file_name());
+    let names = names.map(|name| name.into_string().unwrap());
     names.filter(|name| name.contains("damaged")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_confirmed_is_lost_when_the_broker_is_killed() {
     let rounds = variable("LEVERET_KILL_ROUNDS").unwrap_or(5);
-    kill_loop(rounds as usize, "always").await;
+    kill_loop(rounds as usize, &[("LEVERET_SYNC", "always")]).await;
+}
+
+/// The same when hardly anything stays in memory: segments are written and read all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_confirmed_is_lost_when_queues_are_longer_than_memory() {
+    let rounds = variable("LEVERET_KILL_ROUNDS").unwrap_or(5);
+    kill_loop(rounds as usize, &[("LEVERET_QUEUE_MEMORY", "4096")]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_only_written_survives_a_kill() {
-    kill_loop(2, "os").await;
+    kill_loop(2, &[("LEVERET_SYNC", "os")]).await;
 }

@@ -76,7 +76,7 @@ impl Default for Limits {
             consumers_per_channel_max: None,
             connections_max: None,
             outbox_bytes_high: 1024 * 1024,
-            queue_budget: Budget { head: 4 * 1024 * 1024, segment: 2 * 1024 * 1024 },
+            queue_budget: Budget::of(4 << 20),
         }
     }
 }

@@ -69,6 +69,9 @@ pub struct Settings {
     /// Bytes that may wait for one slow client before its queues stop handing it more. Default
     /// 1 MiB; 4 KiB to 1 GiB.
     pub outbox_bytes_high: usize,
+    /// Bytes of a queue's messages that stay in memory, before what comes after them goes to disk.
+    /// Default 4 MiB; 4 KiB to 1 GiB.
+    pub queue_memory: usize,
     /// Threads that serve connections; 0 means one per core. Default 0; 0 to 1024.
     pub worker_threads: usize,
 }
@@ -99,7 +102,7 @@ pub struct Secret(String);
 
 impl Settings {
     /// The keys, in the order of the fields.
-    pub(super) const KEYS: [&'static str; 24] = [
+    pub(super) const KEYS: [&'static str; 25] = [
         "amqp",
         "amqps",
         "tls_certificate_file",
@@ -123,6 +126,7 @@ impl Settings {
         "consumers_per_channel_max",
         "connections_max",
         "outbox_bytes_high",
+        "queue_memory",
         "worker_threads",
     ];
 
@@ -175,6 +179,7 @@ impl Settings {
                 self.connections_max = value.optional(|value| value.integer(1..=u32::MAX))?;
             }
             "outbox_bytes_high" => self.outbox_bytes_high = value.bytes(4096..=1 << 30)?,
+            "queue_memory" => self.queue_memory = value.bytes(4096..=1 << 30)?,
             "worker_threads" => self.worker_threads = value.integer(0..=1024)?,
             _ => return Err("is not a key".to_owned()),
         }
@@ -239,6 +244,7 @@ impl Default for Settings {
             consumers_per_channel_max: None,
             connections_max: None,
             outbox_bytes_high: 1 << 20,
+            queue_memory: 4 << 20,
             worker_threads: 0,
         }
     }

@@ -129,6 +129,7 @@ fn variables_hold_lists_sizes_and_none() {
             ("LEVERET_AMQP", "127.0.0.1:1, 127.0.0.1:2"),
             ("LEVERET_LOOPBACK_USERS", "none"),
             ("LEVERET_OUTBOX_BYTES_HIGH", "64 KiB"),
+            ("LEVERET_QUEUE_MEMORY", "16 KiB"),
             ("LEVERET_MESSAGE_SIZE_MAX", "1MB"),
             ("LEVERET_CONNECTIONS_MAX", "7"),
             ("LEVERET_CONSUMERS_PER_CHANNEL_MAX", "none"),
@@ -139,6 +140,7 @@ fn variables_hold_lists_sizes_and_none() {
     assert_eq!(settings.amqp, addresses(&["127.0.0.1:1", "127.0.0.1:2"]));
     assert_eq!(settings.loopback_users, Vec::<UserName>::new());
     assert_eq!(settings.outbox_bytes_high, 65_536);
+    assert_eq!(settings.queue_memory, 16_384);
     assert_eq!(settings.message_size_max, 1_000_000);
     assert_eq!(settings.connections_max, Some(7));
     assert_eq!(settings.consumers_per_channel_max, None);

@@ -37,6 +37,11 @@ pub struct Budget {
 impl Budget {
     /// Everything stays in memory.
     pub const UNLIMITED: Self = Self { head: usize::MAX, segment: usize::MAX };
+
+    /// With so many bytes in the head. Larger segments than these are not quicker.
+    pub fn of(head: usize) -> Self {
+        Self { head, segment: (head / 2).min(2 << 20) }
+    }
 }
 
 #[derive(Debug, Default)]
