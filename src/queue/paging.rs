@@ -23,9 +23,11 @@ use crate::storage::{Group, Pager, Segment, StoreError};
 pub struct Paging {
     pub pager: Arc<dyn Pager>,
     pub budget: Budget,
-    /// Has somebody call [`Queue::look`] soon.
-    pub attention: Box<dyn Fn(&Arc<Queue>) + Send + Sync>,
+    pub attention: Attention,
 }
+
+/// Has somebody call [`Queue::look`] soon.
+pub type Attention = Box<dyn Fn(&Arc<Queue>) + Send + Sync>;
 
 impl fmt::Debug for Paging {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,7 +17,7 @@ use crate::storage::{Commit, Group, LogPosition, StoreError};
 use crate::time::Time;
 
 /// Bytes on their way to the disk at which publishers are not read any more.
-const PRESSURE_MAX: usize = 16 * 1024 * 1024;
+const PRESSURE_MAX: usize = 8 * 1024 * 1024;
 
 /// Deliveries of one source that are done with.
 #[derive(Debug)]
