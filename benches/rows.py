@@ -27,8 +27,15 @@ ROWS = [
     ("flow, 16 B, no-ack", "", "clr"),
     ("flow, prefetch 1000, ack every 100", "prefetch=1000 ack=100", "clr"),
     ("flow, persistent to a durable queue, confirm window 10 000, ack every 100",
-     "persistent=1 confirm=10000 prefetch=1000 ack=100", "clr"),
-    ("the same, confirm window 100", "persistent=1 confirm=100 prefetch=1000 ack=100", "clr"),
+     "persistent=1 confirm=10000 prefetch=1000 ack=100", "clrq"),
+    ("the same, confirm window 100", "persistent=1 confirm=100 prefetch=1000 ack=100", "clrq"),
+    ("the same, confirm window 1", "persistent=1 confirm=1 prefetch=1000 ack=100", "clrq"),
+    ("ingest of 500 000 persistent messages of 100 B, confirm window 10 000",
+     "mode=ingest count=500000 size=100 persistent=1 confirm=10000 queue=rows.long keep=1", "lrq"),
+    ("drain of these, ack every 100",
+     "mode=drain count=500000 prefetch=1000 ack=100 queue=rows.long keep=1", "lrq"),
+    ("fanout of persistent messages to 10 durable queues, confirm window 10 000, deliveries",
+     "kind=fanout c=10 persistent=1 confirm=10000 prefetch=1000 ack=100", "lr"),
     ("flow, 1 KiB, no-ack", "size=1024", "clr"),
     ("flow, 64 KiB, no-ack", "size=65536", "clr"),
     ("4 producers, 4 consumers, one queue", "p=4 c=4", "lr"),
@@ -38,7 +45,7 @@ ROWS = [
     ("10 000 idle connections, each with a queue and a consumer", "mode=conns count=10000 secs=2", "lr"),
     ("connections opened and closed a second", "mode=churn", "lr"),
 ]
-NAMES = {"c": "ceiling", "l": "leveret", "r": "RabbitMQ"}
+NAMES = {"c": "ceiling", "l": "leveret", "r": "RabbitMQ", "q": "RabbitMQ, quorum queue"}
 
 
 def main():
@@ -63,7 +70,7 @@ def main():
         port = int(re.search(r"amqp 127\.0\.0\.1:(\d+)", ready).group(1))
         brokers = {"c": (5699, ceiling.pid), "l": (port, leveret.pid)}
         if args.rabbitmq_port:
-            brokers["r"] = (args.rabbitmq_port, args.rabbitmq_pid or 0)
+            brokers["r"] = brokers["q"] = (args.rabbitmq_port, args.rabbitmq_pid or 0)
         table(args, brokers)
     finally:
         for process in (ceiling, leveret):
@@ -73,7 +80,7 @@ def main():
 
 
 def table(args, brokers):
-    shown = [key for key in "clr" if key in brokers]
+    shown = [key for key in "clrq" if key in brokers]
     print("| work | " + " | ".join(NAMES[key] for key in shown) + " |")
     print("| --- |" + " --- |" * len(shown))
     for name, words, who in ROWS:
@@ -82,14 +89,18 @@ def table(args, brokers):
         results = {key: [] for key in shown if key in who}
         for _ in range(args.rounds):
             for key, cells in results.items():
-                cells.append(measure(args, words, *brokers[key]))
+                cells.append(measure(args, words.replace("rows.", f"rows.{key}."), *brokers[key], key))
         print(f"| {name} | " + " | ".join(cell(results.get(key)) for key in shown) + " |", flush=True)
 
 
-def measure(args, words, port, pid):
+def measure(args, words, port, pid, key="l"):
+    if key == "q":
+        words += " args=x-queue-type:quorum"
     if words == "topic10000":
         bind_topics(port)
         words = "kind=topic queue=rows keep=1"
+    if "mode=ingest" in words:
+        delete(port, next(word[6:] for word in words.split() if word.startswith("queue=")))
     words = words.split()
     if not any(word.startswith("secs=") for word in words):
         words.append(f"secs={args.secs}")
@@ -99,6 +110,13 @@ def measure(args, words, port, pid):
         return json.loads(run.stdout)
     except json.JSONDecodeError:
         sys.exit(f"{' '.join(command)}: {run.stdout}{run.stderr}")
+
+
+def delete(port, queue):
+    import pika
+    connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", port))
+    connection.channel().queue_delete(queue)
+    connection.close()
 
 
 def bind_topics(port):
@@ -131,7 +149,7 @@ def cell(results):
     if any(result["lat_us"]["p99"] for result in results):
         p50, p99 = median(lambda r: r["lat_us"]["p50"]), median(lambda r: r["lat_us"]["p99"])
         return f"{p50:,.0f} / {p99:,.0f} µs"
-    rate = median(lambda r: r["cons_rate"])
+    rate = median(lambda r: r["conf_rate" if first["mode"] == "ingest" else "cons_rate"])
     text = f"{rate / 1000:,.0f} k/s" if rate >= 10_000 else f"{rate:,.0f}/s"
     # Without a process id there is no CPU time to tell.
     return f"{text}, {cpu:.2f} µs" if cpu else text

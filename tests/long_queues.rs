@@ -146,8 +146,9 @@ async fn order_and_what_was_confirmed_survive_a_kill() {
     publish(&channel, "long", MESSAGES + 1..MESSAGES + 2, persistent).await;
     broker.kill();
 
-    let gone =
-        |number: &u32| *number < 500 || (600..2000).contains(number) && (number - 600) % 7 == 0;
+    let gone = |number: &u32| {
+        *number < 500 || (600..2000).contains(number) && (number - 600).is_multiple_of(7)
+    };
     let left = (0..=MESSAGES + 1).filter(|number| mode(*number) == 2 && !gone(number));
     let left: Vec<u32> = left.collect();
     for _ in 0..2 {
