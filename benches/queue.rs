@@ -34,7 +34,7 @@ impl Scene {
             auto_delete: false,
             owner: None,
             arguments: FieldTable::default(),
-            options,
+            options: Arc::new(options),
         };
         let queue = Queue::new("q".into(), declaration, None, None);
         let mut effects = Effects::default();

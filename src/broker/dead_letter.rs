@@ -80,9 +80,8 @@ impl Vhost {
         let mut shares = Shares::new();
         let mut stored = Vec::new();
         let mut last = None;
-        for Dead { queue, queued, reason } in dead {
+        for Dead { queue, queued, reason, options } in dead {
             let reason = *reason;
-            let options = &queue.declaration.options;
             let Some(exchange) = &options.dead_letter_exchange else {
                 continue;
             };

@@ -145,6 +145,7 @@ impl Vhost {
     fn restore_queue(self: &Arc<Self>, record: QueueRecord, now: Time) -> Result<(), AmqpError> {
         let QueueRecord { name, id, auto_delete, arguments } = record;
         let options = Options::parse(&arguments, &resource_queue(name.as_str(), &self.name))?;
+        let options = Arc::new(options);
         let declaration =
             Declaration { durable: true, auto_delete, owner: None, arguments, options };
         let queue = Queue::new(name, declaration, Some(self.log(id)), self.paging.clone());

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::broker::{Broker, Limits};
     use crate::protocol::FieldTable;
-    use crate::queue::{Declaration, Options};
+    use crate::queue::Declaration;
     use crate::storage::memory::{MemoryDefinitions, MemoryMessages};
 
     fn vhost() -> Arc<Vhost> {
@@ -113,7 +113,7 @@ mod tests {
             auto_delete: false,
             owner: None,
             arguments: FieldTable::default(),
-            options: Options::default(),
+            options: Arc::default(),
         };
         Queue::new("q".into(), declaration, None, None)
     }

@@ -159,7 +159,7 @@ mod tests {
                 auto_delete: false,
                 owner: None,
                 arguments: FieldTable::default(),
-                options,
+                options: Arc::new(options),
             };
             let queue = Queue::new("q".into(), declaration, None, None);
             let mut scene =

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Queue;
+use super::{Options, Queue};
 use super::subscribers::Slot;
 use crate::delivery::{Delivery, Wakes};
 use crate::message::{Message, Position, Queued};
@@ -34,6 +34,8 @@ pub struct Dead {
     pub queue: Arc<Queue>,
     pub queued: Queued,
     pub reason: Reason,
+    /// What held for the queue when the message died.
+    pub options: Arc<Options>,
 }
 
 impl Dead {
@@ -70,25 +72,37 @@ pub(super) struct Stage {
 impl Effects {
     /// A message is dead: dropped here, or kept for the dead letter exchange when there is one. Then
     /// the store hears of it together with what becomes of it.
-    pub(super) fn bury(&mut self, queue: &Arc<Queue>, queued: Queued, reason: Reason) {
-        if queue.declaration.options.dead_letter_exchange.is_some() {
-            self.dead.push(Dead { queue: Arc::clone(queue), queued, reason });
+    pub(super) fn bury(
+        &mut self,
+        queue: &Arc<Queue>,
+        options: &Arc<Options>,
+        queued: Queued,
+        reason: Reason,
+    ) {
+        if options.dead_letter_exchange.is_some() {
+            let (queue, options) = (Arc::clone(queue), Arc::clone(options));
+            self.dead.push(Dead { queue, queued, reason, options });
         } else {
             queue.forget([&queued]);
         }
     }
 
     /// A message that its queue refused, for the dead letter exchange when there is one.
-    pub(super) fn bury_unborn(&mut self, queue: &Arc<Queue>, message: Message) {
-        if queue.declaration.options.dead_letter_exchange.is_some() {
+    pub(super) fn bury_unborn(
+        &mut self,
+        queue: &Arc<Queue>,
+        options: &Arc<Options>,
+        message: Message,
+    ) {
+        if options.dead_letter_exchange.is_some() {
             let queued = Queued {
                 message,
                 position: Position::NOWHERE,
                 deadline: Time::NEVER,
                 redelivered: false,
             };
-            let reason = Reason::MaxLength;
-            self.dead.push(Dead { queue: Arc::clone(queue), queued, reason });
+            let (queue, options) = (Arc::clone(queue), Arc::clone(options));
+            self.dead.push(Dead { queue, queued, reason: Reason::MaxLength, options });
         }
     }
 

@@ -43,7 +43,7 @@ impl Queue {
         while left > 0
             && let Some(queued) = state.pop_expired(now)
         {
-            effects.bury(self, queued, Reason::Expired);
+            effects.bury(self, &state.options, queued, Reason::Expired);
             left -= 1;
         }
         if has_arrivals {
@@ -68,7 +68,7 @@ impl Queue {
             return None;
         }
         state.drop_expired(self, now, effects);
-        state.touch(self, now);
+        state.touch(now);
         state.report_deadline(self, effects);
         Some(state.counts())
     }
@@ -76,8 +76,8 @@ impl Queue {
 
 impl State {
     /// The queue is used: `x-expires` counts from now, or not at all while there are consumers.
-    pub(super) fn touch(&mut self, queue: &Queue, now: Time) {
-        if let Some(millis) = queue.declaration.options.expires_millis {
+    pub(super) fn touch(&mut self, now: Time) {
+        if let Some(millis) = self.options.expires_millis {
             let in_use = self.subscribers.len() > 0;
             self.unused_until =
                 if in_use { Time::NEVER } else { Time(now.0.saturating_add(millis)) };

@@ -59,7 +59,8 @@ pub struct Declaration {
     /// The connection that alone may use the queue and whose end ends it (behaviour B5.3).
     pub owner: Option<ConnectionId>,
     pub arguments: FieldTable,
-    pub options: Options,
+    /// What the arguments ask for. Policies may add to it; see [`Queue::options`].
+    pub options: Arc<Options>,
 }
 
 /// A message on its way in. `token` names it in the list of rejected ones.
@@ -182,7 +183,7 @@ impl Queue {
         // Of what is in a segment nobody says which message leaves when.
         let paging = paging.filter(|_| declaration.options.deduplication_header.is_none());
         let budget = paging.as_ref().map_or(Budget::UNLIMITED, |paging| paging.budget);
-        let state = Mutex::new(State::new(&declaration.options, budget));
+        let state = Mutex::new(State::new(Arc::clone(&declaration.options), budget));
         let arrivals = Arrivals::default();
         let scheduled = AtomicU64::new(Time::NEVER.0);
         let published = AtomicU64::new(0);
@@ -218,7 +219,7 @@ impl Queue {
     /// [`look`](Self::look) drops it.
     pub fn restore(self: &Arc<Self>, restored: Restored, now: Time, effects: &mut Effects) {
         let mut state = self.state.lock();
-        state.restore(self, restored, now);
+        state.restore(restored, now);
         state.report_deadline(self, effects);
     }
 
@@ -239,7 +240,7 @@ impl Queue {
             return Err(Refused::Deleted);
         }
         let id = state.subscribers.add(subscription).ok_or(Refused::ExclusiveUse)?;
-        state.touch(self, now);
+        state.touch(now);
         state.dispatch(self, now, effects);
         state.report_deadline(self, effects);
         Ok(id)
@@ -260,7 +261,7 @@ impl Queue {
             return true;
         }
         if state.subscribers.len() == 0 {
-            state.touch(self, now);
+            state.touch(now);
         }
         state.dispatch(self, now, effects);
         state.report_deadline(self, effects);
@@ -317,11 +318,9 @@ impl Queue {
         self.settle(&Settled::count(id, count), now, effects);
         let mut state = self.state.lock();
         items.iter().for_each(|queued| state.left(queued.position));
-        let deleted = state.deleted;
-        drop(state);
-        if !deleted {
+        if !state.deleted {
             for queued in items {
-                effects.bury(self, queued, Reason::Rejected);
+                effects.bury(self, &state.options, queued, Reason::Rejected);
             }
         }
     }
@@ -340,7 +339,7 @@ impl Queue {
     pub fn get(self: &Arc<Self>, no_ack: bool, now: Time, effects: &mut Effects) -> Got {
         let mut state = self.state.lock();
         state.drop_expired(self, now, effects);
-        state.touch(self, now);
+        state.touch(now);
         let queued = state.ready.pop();
         state.report_deadline(self, effects);
         let Some(queued) = queued else {

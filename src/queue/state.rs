@@ -17,6 +17,8 @@ use crate::time::Time;
 
 #[derive(Debug)]
 pub(super) struct State {
+    /// What holds at the moment: arguments and policies together.
+    pub(super) options: Arc<Options>,
     pub(super) ready: Ready,
     pub(super) subscribers: Subscribers,
     /// In outboxes of, or delivered to, those who acknowledge.
@@ -32,10 +34,11 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(options: &Options, budget: Budget) -> Self {
+    pub(super) fn new(options: Arc<Options>, budget: Budget) -> Self {
         Self {
             ready: Ready::new(options.max_priority, budget),
             subscribers: Subscribers::new(options.single_active_consumer),
+            options,
             unacked: 0,
             unused_until: Time::NEVER,
             deleted: false,
@@ -54,7 +57,7 @@ impl State {
         effects: &mut Effects,
     ) -> Option<LogPosition> {
         let Arrival { now, .. } = arrival;
-        if queue.declaration.options.has_limits() {
+        if self.options.has_limits() {
             return self.publish_limited(queue, batch, arrival, rejected, effects);
         }
         for incoming in batch.drain(..) {
@@ -75,19 +78,19 @@ impl State {
         rejected: &mut Vec<u32>,
         effects: &mut Effects,
     ) -> Option<LogPosition> {
-        let (options, now) = (&queue.declaration.options, arrival.now);
+        let (options, now) = (Arc::clone(&self.options), arrival.now);
         // What has expired meanwhile takes no place, nor is it dropped for want of one.
         self.drop_expired(queue, now, effects);
         let mut log = None;
         for incoming in batch.drain(..) {
             if options.overflow != Overflow::DropHead
-                && self.would_overflow(options, &incoming.message)
+                && self.would_overflow(&options, &incoming.message)
             {
                 // The check comes before any waiting consumer (behaviour B8.9).
                 rejected.push(incoming.token);
                 if options.overflow == Overflow::RejectPublishDlx {
                     // It never was in the queue, so there is nothing the store should forget.
-                    effects.bury_unborn(queue, incoming.message);
+                    effects.bury_unborn(queue, &options, incoming.message);
                 }
                 continue;
             }
@@ -123,11 +126,11 @@ impl State {
             log::add(&mut effects.runs, position, number);
         }
         let message = incoming.message;
-        let deadline = deadline(&message, &queue.declaration.options, arrival.now);
+        let deadline = deadline(&message, &self.options, arrival.now);
         self.ready.push(Queued { message, position, deadline, redelivered: false });
     }
 
-    pub(super) fn restore(&mut self, queue: &Queue, restored: Restored, now: Time) {
+    pub(super) fn restore(&mut self, restored: Restored, now: Time) {
         let Restored { messages, segments, settled, delivered, next_position } = restored;
         if !segments.is_empty() {
             self.leftover = Some(Box::new(Leftover { settled, delivered }));
@@ -136,7 +139,7 @@ impl State {
             let RecoveredMessage { position, message, stored, redelivered } = recovered;
             // A clock that was set back does not make it live longer than it was to live.
             let since = stored.map_or(now, |stored| stored.min(now));
-            let deadline = deadline(&message, &queue.declaration.options, since);
+            let deadline = deadline(&message, &self.options, since);
             if let Some(duplicates) = &mut self.duplicates {
                 duplicates.admit(&message, position);
             }
@@ -178,22 +181,21 @@ impl State {
     #[inline]
     pub(super) fn drop_expired(&mut self, queue: &Arc<Queue>, now: Time, effects: &mut Effects) {
         while let Some(queued) = self.pop_expired(now) {
-            effects.bury(queue, queued, Reason::Expired);
+            effects.bury(queue, &self.options, queued, Reason::Expired);
         }
     }
 
     pub(super) fn drop_overflow(&mut self, queue: &Arc<Queue>, effects: &mut Effects) {
-        let options = &queue.declaration.options;
-        if options.overflow != Overflow::DropHead {
+        if self.options.overflow != Overflow::DropHead {
             return;
         }
-        let (length, bytes) = options.limits();
+        let (length, bytes) = self.options.limits();
         while self.ready.len() > length || self.ready.bytes() > bytes {
             let Some(queued) = self.ready.pop() else {
                 return;
             };
             self.left(queued.position);
-            effects.bury(queue, queued, Reason::MaxLength);
+            effects.bury(queue, &self.options, queued, Reason::MaxLength);
         }
     }
 

@@ -166,7 +166,7 @@ pub fn queue(options: Options, auto_delete: bool, paging: Option<Paging>) -> Arc
         auto_delete,
         owner: None,
         arguments: FieldTable::default(),
-        options,
+        options: Arc::new(options),
     };
     Queue::new("q".into(), declaration, None, paging.map(Arc::new))
 }

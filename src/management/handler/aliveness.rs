@@ -15,7 +15,7 @@ use crate::management::caller::Caller;
 use crate::management::refusal::Refusal;
 use crate::message::{Message, Traits, write_address};
 use crate::protocol::{AmqpError, FieldTable, Properties};
-use crate::queue::{Declaration, Effects, Got, Options, Queue};
+use crate::queue::{Declaration, Effects, Got, Queue};
 use crate::storage::Group;
 use crate::time::Time;
 
@@ -52,7 +52,7 @@ fn walk(broker: &Broker, vhost: &Arc<Vhost>, now: Time) -> Result<(), String> {
             auto_delete: false,
             owner: Some(owner),
             arguments: FieldTable::default(),
-            options: Options::default(),
+            options: Arc::default(),
         })
     };
     let name = vhost.generated_queue_name();

@@ -1,5 +1,7 @@
 //! Class queue (behaviour B5, and B4.8 for bindings).
 
+use std::sync::Arc;
+
 use crate::broker::{BindingEnd, Flags, REPLY_TO, resource_queue};
 use crate::names::{QueueName, RoutingKey};
 use crate::protocol::method::queue::{
@@ -75,7 +77,7 @@ fn declare(
             auto_delete: method.auto_delete,
             owner,
             arguments: method.arguments.clone(),
-            options: Options::parse(&method.arguments, &resource)?,
+            options: Arc::new(Options::parse(&method.arguments, &resource)?),
         })
     };
     let notify = ctx.completion(channel);
@@ -86,7 +88,7 @@ fn declare(
             break (found, counts);
         }
     };
-    if owner.is_some() && !ctx.owned.iter().any(|owned| std::sync::Arc::ptr_eq(owned, &found.queue))
+    if owner.is_some() && !ctx.owned.iter().any(|owned| Arc::ptr_eq(owned, &found.queue))
     {
         // Some may have ended before their connection. Not looked at each time: there may be many.
         if ctx.owned.len().is_power_of_two() {
@@ -189,7 +191,7 @@ fn delete(ctx: &mut Context, channel: &mut Channel, method: &Delete<'_>) -> Resu
                 &mut ctx.effects,
                 &notify,
             )?;
-            ctx.owned.retain(|owned| !std::sync::Arc::ptr_eq(owned, &queue));
+            ctx.owned.retain(|owned| !Arc::ptr_eq(owned, &queue));
             deleted
         }
     };
