@@ -11,7 +11,7 @@ use leveret::auth::Authenticator;
 use leveret::broker::{Broker, Found, Limits};
 use leveret::config::{self, ConfigError, LogFormat, Settings};
 use leveret::management::{self, Bound, Listener, Management, ManagementError, Protocol};
-use leveret::queue::Budget;
+use leveret::queue::{Budget, TimeoutAction};
 use leveret::server::clock::Clock;
 use leveret::server::{Resources, Server, tls_acceptor};
 use leveret::session::{Offer, Services};
@@ -213,6 +213,11 @@ fn broker(settings: &Settings, stores: &Stores) -> Arc<Broker> {
         connections_max: settings.connections_max,
         outbox_bytes_high: settings.outbox_bytes_high,
         queue_budget: Budget::of(settings.queue_memory),
+        consumer_timeout_millis: settings.consumer_timeout,
+        consumer_timeout_action: match settings.consumer_timeout_action {
+            config::TimeoutAction::Close => TimeoutAction::Close,
+            config::TimeoutAction::Requeue => TimeoutAction::Requeue,
+        },
     };
     let definitions = Arc::clone(&stores.definitions);
     let (journal, segments) = (Arc::clone(&stores.journal), Arc::clone(&stores.segments));

@@ -43,7 +43,7 @@ pub use self::vhost::{DeclaredQueue, Flags, Vhost};
 
 use self::schedule::Schedule;
 use crate::names::VhostName;
-use crate::queue::{Budget, ConnectionId, Effects};
+use crate::queue::{Budget, ConnectionId, Effects, TimeoutAction};
 use crate::storage::{Change, DefinitionStore, MessageStore};
 use crate::time::Time;
 
@@ -67,6 +67,10 @@ pub struct Limits {
     pub outbox_bytes_high: usize,
     /// How much of a queue stays in memory.
     pub queue_budget: Budget,
+    /// How long a client may have a delivery without settling it, where nothing else is said; 0 is as
+    /// long as it likes (behaviour B6.16).
+    pub consumer_timeout_millis: u64,
+    pub consumer_timeout_action: TimeoutAction,
 }
 
 impl Default for Limits {
@@ -77,6 +81,8 @@ impl Default for Limits {
             connections_max: None,
             outbox_bytes_high: 1024 * 1024,
             queue_budget: Budget::of(4 << 20),
+            consumer_timeout_millis: 30 * 60 * 1000,
+            consumer_timeout_action: TimeoutAction::Close,
         }
     }
 }

@@ -21,7 +21,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use error::ConfigError;
-pub use settings::{LogFormat, Secret, Settings, Sync, Watermark};
+pub use settings::{LogFormat, Secret, Settings, Sync, TimeoutAction, Watermark};
 
 /// Reads the settings. `args` starts with the program's name, as the process's arguments do.
 pub fn load(

@@ -72,6 +72,12 @@ pub struct Settings {
     /// Bytes of a queue's messages that stay in memory, before what comes after them goes to disk.
     /// Default 4 MiB; 4 KiB to 1 GiB.
     pub queue_memory: usize,
+    /// Milliseconds that a client may have a delivery without settling it; 0 is as long as it likes.
+    /// Queues, policies and consumers may say otherwise. Default 1800000; 0 to 315360000000.
+    pub consumer_timeout: u64,
+    /// What happens then: `close` closes the channel, as RabbitMQ does; `requeue` takes the one
+    /// delivery away. Default `close`.
+    pub consumer_timeout_action: TimeoutAction,
     /// Threads that serve connections; 0 means one per core. Default 0; 0 to 1024.
     pub worker_threads: usize,
 }
@@ -91,6 +97,12 @@ pub enum Watermark {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeoutAction {
+    Close,
+    Requeue,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     Text,
     Json,
@@ -102,7 +114,7 @@ pub struct Secret(String);
 
 impl Settings {
     /// The keys, in the order of the fields.
-    pub(super) const KEYS: [&'static str; 25] = [
+    pub(super) const KEYS: [&'static str; 27] = [
         "amqp",
         "amqps",
         "tls_certificate_file",
@@ -127,6 +139,8 @@ impl Settings {
         "connections_max",
         "outbox_bytes_high",
         "queue_memory",
+        "consumer_timeout",
+        "consumer_timeout_action",
         "worker_threads",
     ];
 
@@ -180,6 +194,12 @@ impl Settings {
             }
             "outbox_bytes_high" => self.outbox_bytes_high = value.bytes(4096..=1 << 30)?,
             "queue_memory" => self.queue_memory = value.bytes(4096..=1 << 30)?,
+            "consumer_timeout" => {
+                self.consumer_timeout = value.integer(0..=315_360_000_000)?;
+            }
+            "consumer_timeout_action" => {
+                self.consumer_timeout_action = value.word(&TimeoutAction::WORDS)?;
+            }
             "worker_threads" => self.worker_threads = value.integer(0..=1024)?,
             _ => return Err("is not a key".to_owned()),
         }
@@ -245,6 +265,8 @@ impl Default for Settings {
             connections_max: None,
             outbox_bytes_high: 1 << 20,
             queue_memory: 4 << 20,
+            consumer_timeout: 1_800_000,
+            consumer_timeout_action: TimeoutAction::Close,
             worker_threads: 0,
         }
     }
@@ -262,6 +284,11 @@ impl Watermark {
             None => value.bytes(1 << 20..=1 << 60).map(Self::Bytes),
         }
     }
+}
+
+impl TimeoutAction {
+    const WORDS: [(&'static str, Self); 2] =
+        [("close", Self::Close), ("requeue", Self::Requeue)];
 }
 
 impl LogFormat {

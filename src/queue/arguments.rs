@@ -15,6 +15,26 @@ pub enum Overflow {
     RejectPublishDlx,
 }
 
+/// What becomes of a delivery that a client does not settle in time (behaviour B6.16).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TimeoutAction {
+    /// The channel is closed, and everything on it comes back.
+    #[default]
+    Close,
+    /// The delivery comes back; the consumer stays.
+    Requeue,
+}
+
+impl TimeoutAction {
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "close" => Some(Self::Close),
+            "requeue" => Some(Self::Requeue),
+            _ => None,
+        }
+    }
+}
+
 /// The arguments that change how a queue behaves.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Options {
@@ -30,11 +50,15 @@ pub struct Options {
     pub single_active_consumer: bool,
     /// The header whose value no two messages in the queue have in common.
     pub deduplication_header: Option<String>,
+    /// How long clients may have a delivery without settling it; 0 is as long as they like, `None`
+    /// as long as the broker's setting says.
+    pub consumer_timeout_millis: Option<u64>,
+    pub consumer_timeout_action: Option<TimeoutAction>,
 }
 
 /// Arguments that the equivalence check of a redeclare looks at, in RabbitMQ's order (behaviour B5.4).
 /// All others are stored and shown, and ignored.
-const COMPARED: [&str; 14] = [
+const COMPARED: [&str; 15] = [
     "x-expires",
     "x-message-ttl",
     "x-dead-letter-exchange",
@@ -48,18 +72,15 @@ const COMPARED: [&str; 14] = [
     "x-queue-version",
     "x-single-active-consumer",
     "x-consumer-timeout",
+    "x-consumer-timeout-action",
     "x-queue-type",
 ];
-
-/// Arguments of RabbitMQ that are valid and whose behaviour leveret does not have yet. A queue that
-/// silently ignored one would break a promise, so it is refused.
-const NOT_AVAILABLE: [&str; 1] = ["x-consumer-timeout"];
 
 impl Options {
     /// Reads the table for `resource` (`queue 'q' in vhost '/'`). Errors are CH 406 with RabbitMQ's
     /// words.
     pub fn parse(arguments: &FieldTable, resource: &str) -> Result<Self, AmqpError> {
-        let reader = Reader { arguments, resource };
+        let reader = ArgumentReader { arguments, resource };
         reader.queue_type()?;
         let options = Self {
             message_ttl_millis: reader.integer("x-message-ttl", 0, TTL_MAX_MILLIS)?,
@@ -72,12 +93,12 @@ impl Options {
             max_priority: reader.max_priority()?,
             single_active_consumer: reader.boolean("x-single-active-consumer")?,
             deduplication_header: reader.deduplication_header()?,
+            consumer_timeout_millis: reader.integer("x-consumer-timeout", 0, i64::MAX)?,
+            consumer_timeout_action: reader.timeout_action()?,
         };
-        reader.integer("x-consumer-timeout", 0, i64::MAX)?;
         reader.one_of("x-queue-mode", "mode", &["default", "lazy"])?;
         reader.queue_version()?;
         reader.foreign()?;
-        reader.available()?;
         Ok(options)
     }
 
@@ -140,18 +161,21 @@ pub fn check_equivalent(
     Err(AmqpError::new(ReplyCode::PreconditionFailed, text))
 }
 
-struct Reader<'a> {
-    arguments: &'a FieldTable,
-    resource: &'a str,
+/// Reads arguments of a queue or of a consumer. Errors are CH 406 with RabbitMQ's words.
+#[derive(Clone, Copy, Debug)]
+pub struct ArgumentReader<'a> {
+    pub arguments: &'a FieldTable,
+    /// `queue 'q' in vhost '/'`.
+    pub resource: &'a str,
 }
 
-impl Reader<'_> {
+impl ArgumentReader<'_> {
     fn invalid<T>(&self, name: &str, reason: &str) -> Result<T, AmqpError> {
         let text = format!("invalid arg '{name}' for {}: {reason}", self.resource);
         Err(AmqpError::new(ReplyCode::PreconditionFailed, text))
     }
 
-    fn integer(&self, name: &str, min: i64, max: i64) -> Result<Option<u64>, AmqpError> {
+    pub fn integer(&self, name: &str, min: i64, max: i64) -> Result<Option<u64>, AmqpError> {
         let Some(value) = self.arguments.get(name) else {
             return Ok(None);
         };
@@ -208,6 +232,18 @@ impl Reader<'_> {
             Some("reject-publish") => Ok(Overflow::RejectPublish),
             Some("reject-publish-dlx") => Ok(Overflow::RejectPublishDlx),
             Some(_) => self.invalid("x-overflow", "invalid_overflow"),
+        }
+    }
+
+    /// leveret's own: what to do with deliveries that are not settled in time.
+    pub fn timeout_action(&self) -> Result<Option<TimeoutAction>, AmqpError> {
+        let name = "x-consumer-timeout-action";
+        let Some(word) = self.string(name)? else {
+            return Ok(None);
+        };
+        match TimeoutAction::parse(word) {
+            Some(action) => Ok(Some(action)),
+            None => self.invalid(name, "invalid_consumer_timeout_action"),
         }
     }
 
@@ -294,13 +330,6 @@ impl Reader<'_> {
                 );
                 Err(AmqpError::new(ReplyCode::PreconditionFailed, text))
             }
-        }
-    }
-
-    fn available(&self) -> Result<(), AmqpError> {
-        match NOT_AVAILABLE.iter().find(|name| self.arguments.get(name).is_some()) {
-            None => Ok(()),
-            Some(name) => self.invalid(name, "\"not available in this version\""),
         }
     }
 }

@@ -30,8 +30,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-pub use self::arguments::{Options, Overflow, check_equivalent, check_equivalent_arguments};
 pub use self::deduplication::{DEDUPLICATION_HEADER, DeduplicationValue};
+pub use self::arguments::{
+    ArgumentReader, Options, Overflow, TimeoutAction, check_equivalent, check_equivalent_arguments,
+};
 pub use self::effects::{Dead, Effects, Reason};
 pub use self::line::Budget;
 pub use self::log::QueueLog;
@@ -171,7 +173,12 @@ pub struct Queue {
     published: AtomicU64,
     /// When somebody will look whether something has expired.
     scheduled: AtomicU64,
+    /// `consumer_timeout_millis` of the options that hold, for sessions to read without the lock.
+    consumer_timeout: AtomicU64,
 }
+
+/// Of a queue that leaves the acknowledgement timeout to the broker's setting.
+const TIMEOUT_UNSET: u64 = u64::MAX;
 
 impl Queue {
     pub fn new(
@@ -187,7 +194,33 @@ impl Queue {
         let arrivals = Arrivals::default();
         let scheduled = AtomicU64::new(Time::NEVER.0);
         let published = AtomicU64::new(0);
-        Arc::new(Self { name, declaration, log, paging, arrivals, state, published, scheduled })
+        let timeout = declaration.options.consumer_timeout_millis.unwrap_or(TIMEOUT_UNSET);
+        let consumer_timeout = AtomicU64::new(timeout);
+        Arc::new(Self {
+            name,
+            declaration,
+            log,
+            paging,
+            arrivals,
+            state,
+            published,
+            scheduled,
+            consumer_timeout,
+        })
+    }
+
+    /// What holds for the queue at the moment.
+    pub fn options(&self) -> Arc<Options> {
+        Arc::clone(&self.state.lock().options)
+    }
+
+    /// How long clients may have a delivery without settling it; 0 is as long as they like. `None`
+    /// leaves it to the broker's setting.
+    pub fn consumer_timeout_millis(&self) -> Option<u64> {
+        match self.consumer_timeout.load(Ordering::Relaxed) {
+            TIMEOUT_UNSET => None,
+            millis => Some(millis),
+        }
     }
 
     /// Takes in a batch, in order, and hands out what it can. `batch` is left empty; the tokens of

@@ -9,9 +9,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::ack_timeout::LOOK_INTERVAL;
 use super::confirm::Confirms;
 use super::content::Assembly;
 use super::transaction::Transaction;
@@ -30,6 +32,9 @@ pub struct Channel {
     /// The last delivery tag used; deliveries, gets and direct replies share the sequence (B6.11).
     pub delivery_tag: u64,
     pub unacked: Unacked,
+    /// The shortest acknowledgement timeout of anything on the channel so far, as far as it matters
+    /// for the next look at what is overdue.
+    pub patience: Duration,
     /// The limit all consumers share (`basic.qos` global).
     pub limit: Arc<ChannelLimit>,
     /// The prefetch of consumers started from now on (`basic.qos` not global, B6.6).
@@ -90,6 +95,7 @@ impl Channel {
             consumers: HashMap::new(),
             delivery_tag: 0,
             unacked: Unacked::default(),
+            patience: LOOK_INTERVAL,
             limit: Arc::default(),
             prefetch: 0,
             confirms: None,

@@ -74,6 +74,8 @@ pub struct Context {
     pub scratch: Vec<u8>,
     /// Requests that were or will be answered later, over all channels.
     pub tickets: u64,
+    /// When to look whether the client has had a delivery for too long; `NEVER` while it has none.
+    pub look_for_overdue: Time,
     /// Decides who is first where a channel's limit has room.
     pub turn: u64,
     pub now: Time,

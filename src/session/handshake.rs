@@ -167,6 +167,7 @@ impl Handshake {
             is_blocked: false,
             scratch: Vec::new(),
             tickets: 0,
+            look_for_overdue: Time::NEVER,
             turn: 0,
             now,
         })

@@ -15,9 +15,11 @@
 //! end, which gives everything unsettled back to its queues.
 //!
 //! Reading order: `handshake`, `open` (frames to handlers, deliveries to bytes), `channel`, `content`,
-//! `class` (the handlers), then what they work with: `context`, `source`, `unacked`, `confirm`,
-//! `transaction`, `farewell`, `output`, `timers`.
+//! `class` (the handlers), then what they work with: `context`, `source`, `unacked`, `ages`,
+//! `ack_timeout`, `confirm`, `transaction`, `farewell`, `output`, `timers`.
 
+mod ack_timeout;
+mod ages;
 pub mod channel;
 mod class;
 pub mod confirm;
@@ -414,7 +416,9 @@ impl Session {
     pub fn deadline(&self) -> Time {
         match &self.stage {
             Stage::Handshake(handshake) => handshake.until,
-            Stage::Open(open) => self.timers.deadline(open.ctx.output.len()),
+            Stage::Open(open) => {
+                self.timers.deadline(open.ctx.output.len()).min(open.ctx.look_for_overdue)
+            }
             Stage::Closing { until, .. } | Stage::Doomed { until } | Stage::Over { until } => {
                 *until
             }
@@ -444,6 +448,9 @@ impl Session {
                     tracing::info!(connection = self.id.0, peer, why, "connection dropped");
                     self.leave();
                     self.drop_everything();
+                } else if now >= open.ctx.look_for_overdue {
+                    let result = open.look_for_overdue(now).map(|()| Turn::GoOn);
+                    self.turn(result, now);
                 }
             }
             _ => {}

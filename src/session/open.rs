@@ -99,12 +99,12 @@ impl Open {
     }
 
     /// Hands over what was gathered and wakes whom it concerns: once a read.
-    fn end_batch(&mut self) {
+    pub(super) fn end_batch(&mut self) {
         self.flush();
         self.ctx.effects.wakes.ring();
     }
 
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         self.ctx.flush_publishes(&mut self.channels);
         self.ctx.flush_settlements(&mut self.channels);
         self.ctx.act();
@@ -376,7 +376,7 @@ impl Open {
     }
 
     /// Turns a channel exception into `channel.close`; passes on what ends the connection (B0).
-    fn channel_error(&mut self, number: ChannelNumber, error: AmqpError) -> Result<(), AmqpError> {
+    pub(super) fn channel_error(&mut self, number: ChannelNumber, error: AmqpError) -> Result<(), AmqpError> {
         if error.scope == Scope::Connection {
             return Err(error);
         }
@@ -461,7 +461,9 @@ impl Open {
         self.ctx.output.content(channel.number, self.ctx.frame_max, method, &queued.message);
         if !source.no_ack {
             source.unacked += 1;
-            channel.unacked.push(tag, Held { source: id, queued });
+            if channel.unacked.push(tag, Held { source: id, queued }, self.ctx.now) {
+                self.ctx.expect_settlement(channel.patience);
+            }
             return;
         }
         // On its way is as good as done: nobody will acknowledge it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::delivery::SourceId;
 use crate::protocol::ChannelNumber;
-use crate::queue::{Queue, SubscriptionId};
+use crate::queue::{Queue, SubscriptionId, TimeoutAction};
 
 /// A consumer, or one message got. It outlives its cancellation while deliveries are outstanding.
 #[derive(Debug)]
@@ -24,6 +24,16 @@ pub struct Source {
     pub tag: Box<str>,
     /// The beginning of its `basic.deliver` payloads: method ids and consumer tag.
     pub deliver: Box<[u8]>,
+    /// What the consumer itself said of its acknowledgement timeout.
+    pub timeout: Option<Box<ConsumerTimeout>>,
+}
+
+/// The arguments of `basic.consume` that go before the queue's and the broker's (behaviour B6.7).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConsumerTimeout {
+    /// 0 is no timeout.
+    pub millis: Option<u64>,
+    pub action: Option<TimeoutAction>,
 }
 
 impl Source {
@@ -46,6 +56,7 @@ impl Source {
             live: true,
             tag: tag.into(),
             deliver: deliver.into(),
+            timeout: None,
         }
     }
 
@@ -69,6 +80,7 @@ impl Source {
             live: false,
             tag: Box::default(),
             deliver: Box::default(),
+            timeout: None,
         }
     }
 }

@@ -8,11 +8,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::broker::{REPLY_TO, ReplyTarget, resource_queue};
 use crate::protocol::method::basic::{self, Cancel, CancelOk, Consume, ConsumeOk, Qos, QosOk};
 use crate::protocol::{AmqpError, FieldTable, Method, ReplyCode};
-use crate::queue::{Refused, Subscription};
+use crate::queue::{ArgumentReader, Refused, Subscription};
 use crate::session::channel::Channel;
 use crate::session::context::Context;
 use crate::session::farewell::GiveBack;
-use crate::session::source::Source;
+use crate::session::source::{ConsumerTimeout, Source};
 
 /// Not global: the prefetch of consumers to come, and the end of a channel-wide limit. Global: one
 /// limit for all consumers of the channel, at once (B6.6).
@@ -53,8 +53,12 @@ pub fn consume(
     let queue = ctx.queue(channel, method.queue)?;
     let resource = resource_queue(queue.name.as_str(), &ctx.vhost.name);
     let priority = priority(&method.arguments, &resource)?;
+    let timeout = timeout(&method.arguments, &resource)?;
     let tag = consumer_tag(method.consumer_tag);
-    let source = Source::consumer(channel.number, &tag, Some(Arc::clone(&queue)), method.no_ack);
+    let queue_of = Some(Arc::clone(&queue));
+    let mut source = Source::consumer(channel.number, &tag, queue_of, method.no_ack);
+    source.timeout = timeout;
+    ctx.limit_patience(&source, channel);
     let id = ctx.sources.add(source);
     let subscription = Subscription {
         outbox: Arc::clone(&ctx.outbox),
@@ -129,13 +133,6 @@ fn priority(arguments: &FieldTable, resource: &str) -> Result<i64, AmqpError> {
             ));
         }
     }
-    // A promise this version cannot keep yet.
-    if arguments.get("x-consumer-timeout").is_some() {
-        let name = "x-consumer-timeout";
-        return refuse(format!(
-            "invalid arg '{name}' for {resource}: \"not available in this version\""
-        ));
-    }
     let Some(value) = arguments.get("x-priority") else {
         return Ok(0);
     };
@@ -146,6 +143,18 @@ fn priority(arguments: &FieldTable, resource: &str) -> Result<i64, AmqpError> {
             value.type_name()
         )),
     }
+}
+
+/// `x-consumer-timeout` and what is to happen then (B6.16).
+fn timeout(
+    arguments: &FieldTable,
+    resource: &str,
+) -> Result<Option<Box<ConsumerTimeout>>, AmqpError> {
+    let reader = ArgumentReader { arguments, resource };
+    let millis = reader.integer("x-consumer-timeout", 0, i64::MAX)?;
+    let action = reader.timeout_action()?;
+    let said = millis.is_some() || action.is_some();
+    Ok(said.then(|| Box::new(ConsumerTimeout { millis, action })))
 }
 
 fn consumer_tag(wanted: &str) -> String {

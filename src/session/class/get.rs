@@ -33,8 +33,11 @@ pub fn get(ctx: &mut Context, channel: &mut Channel, method: &Get<'_>) -> Result
     let method_pieces = [&[0, 60, 0, 71], &tag_and_flag[..], queued.message.address(), &remaining];
     ctx.output.content(channel.number, ctx.frame_max, method_pieces, &queued.message);
     if !method.no_ack {
-        let source = ctx.sources.add(Source::got(channel.number, Arc::clone(&queue)));
-        channel.unacked.push(tag, Held { source, queued });
+        let source = Source::got(channel.number, Arc::clone(&queue));
+        ctx.limit_patience(&source, channel);
+        let source = ctx.sources.add(source);
+        channel.unacked.push(tag, Held { source, queued }, ctx.now);
+        ctx.expect_settlement(channel.patience);
     }
     Ok(())
 }

@@ -25,8 +25,10 @@ pub fn settle(
                 .take_until(tag, |_, held| ctx.acknowledge(held.source, &held.queued));
             return if known { Ok(()) } else { Err(unknown(tag)) };
         }
-        let held = channel.unacked.take(tag).ok_or_else(|| unknown(tag))?;
-        ctx.acknowledge(held.source, &held.queued);
+        match channel.unacked.take(tag) {
+            Some(held) => ctx.acknowledge(held.source, &held.queued),
+            None => not_outstanding(channel, tag)?,
+        }
         return Ok(());
     }
     let taken = take(channel, tag, multiple)?;
@@ -42,7 +44,10 @@ pub fn settle(
 
 fn take(channel: &mut Channel, tag: u64, multiple: bool) -> Result<Vec<(u64, Held)>, AmqpError> {
     if !multiple {
-        return channel.unacked.take(tag).map(|held| vec![(tag, held)]).ok_or_else(|| unknown(tag));
+        return match channel.unacked.take(tag) {
+            Some(held) => Ok(vec![(tag, held)]),
+            None => not_outstanding(channel, tag).map(|()| Vec::new()),
+        };
     }
     let mut taken = Vec::new();
     let known = channel.unacked.take_until(tag, |tag, held| taken.push((tag, held)));
@@ -94,6 +99,13 @@ pub fn recover(
         ctx.send(channel.number, &Method::Basic(basic::Method::RecoverOk(RecoverOk {})));
     }
     Ok(())
+}
+
+/// Too late is no offence: the client cannot know yet that the delivery was taken away from it
+/// (behaviour B6.16).
+#[cold]
+fn not_outstanding(channel: &Channel, tag: u64) -> Result<(), AmqpError> {
+    if channel.unacked.is_late(tag) { Ok(()) } else { Err(unknown(tag)) }
 }
 
 #[cold]

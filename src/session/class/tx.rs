@@ -96,7 +96,10 @@ fn rollback(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
     let settlements = take(channel)?.settlements;
     let held =
         settlements.into_iter().map(|settlement| (settlement.tag, settlement.held)).collect();
-    channel.unacked.restore(held);
+    channel.unacked.restore(held, ctx.now);
+    if !channel.unacked.is_empty() {
+        ctx.expect_settlement(channel.patience);
+    }
     ctx.send(channel.number, &Method::Tx(tx::Method::RollbackOk(RollbackOk {})));
     Ok(())
 }
