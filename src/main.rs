@@ -122,6 +122,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     }
     stores.segments.shut_down();
     // Now that nobody has any in hand, it is known what was delivered before.
+    stores.journal.note_returned(broker.delivery_counts());
     let stored = stores.journal.shut_down(&broker.delivered_before());
     let JournalStats { records, bytes, fsyncs, .. } = stores.journal.stats();
     tracing::info!("the journal took {records} records, {bytes} bytes, {fsyncs} syncs");

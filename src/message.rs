@@ -32,6 +32,8 @@ pub struct Traits {
     /// delivery-mode 2 (behaviour B6.5).
     pub persistent: bool,
     pub priority: u8,
+    /// The `priority` property is set.
+    pub has_priority: bool,
     /// The `expiration` property is set; its value is in the properties.
     pub expires: bool,
 }
@@ -41,6 +43,7 @@ impl Traits {
         Self {
             persistent: properties.delivery_mode == Some(2),
             priority: properties.priority.unwrap_or(0),
+            has_priority: properties.priority.is_some(),
             expires: properties.expiration.is_some(),
         }
     }
@@ -290,6 +293,10 @@ pub struct Queued {
     pub deadline: Time,
     /// It may have been delivered before (behaviour B6.14).
     pub redelivered: bool,
+    /// The store knows it: it survives a restart.
+    pub kept: bool,
+    /// How often it came back from a client (behaviour B13.3).
+    pub delivery_count: u32,
 }
 
 #[cfg(test)]
@@ -342,6 +349,12 @@ mod tests {
                 assert_eq!(after.traits(), persistent);
             }
         }
+    }
+
+    /// There is one for every message in every queue.
+    #[test]
+    fn a_queued_message_takes_four_words() {
+        assert_eq!(size_of::<Queued>(), 32);
     }
 
     #[test]

@@ -254,3 +254,47 @@ async fn measure_declares_and_restarts() {
     let size = std::fs::metadata(data.path().join("definitions.redb")).unwrap().len();
     println!("the file has {} KiB", size / 1024);
 }
+
+/// How often a message of a quorum queue failed counts over a clean end; after any other, it starts at
+/// nothing. The message itself is there however it was published.
+#[tokio::test]
+async fn quorum_queues_keep_transient_messages_and_their_counts() {
+    let data = tempfile::tempdir().unwrap();
+    let mut broker = Broker::start(data.path());
+    let mut channel = broker.channel().await;
+    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    channel.queue_declare("q".into(), durable, arguments).await.unwrap();
+    channel.confirm_select(Default::default()).await.unwrap();
+    let properties = BasicProperties::default();
+    let options = BasicPublishOptions::default();
+    let published = channel.basic_publish("".into(), "q".into(), options, b"poison", properties);
+    published.await.unwrap().await.unwrap();
+    for (clean, failed_before) in [(true, 0), (true, 2), (false, 4), (true, 0)] {
+        let get = async || {
+            let got = channel.basic_get("q".into(), Default::default()).await.unwrap();
+            let delivery = got.expect("a message").delivery;
+            let headers = delivery.properties.headers().clone().unwrap_or_default();
+            let count = match headers.inner().get("x-delivery-count") {
+                Some(AMQPValue::LongLongInt(count)) => *count,
+                None => 0,
+                other => panic!("{other:?}"),
+            };
+            (count, delivery.delivery_tag)
+        };
+        let (count, tag) = get().await;
+        assert_eq!(count, failed_before);
+        let options = lapin::options::BasicNackOptions { requeue: true, ..Default::default() };
+        channel.basic_nack(tag, options).await.unwrap();
+        assert_eq!(get().await.0, failed_before + 1);
+        // It is in a client's hands, and comes back once more.
+        if clean {
+            assert!(broker.stop().success());
+        } else {
+            broker.kill();
+        }
+        broker = Broker::start(data.path());
+        channel = broker.channel().await;
+    }
+}

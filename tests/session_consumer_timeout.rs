@@ -105,7 +105,10 @@ fn consumer_then_queue_then_broker() {
         (Some(0), None, None),
     ] {
         let table = |millis: Option<i32>| -> FieldTable {
-            millis.into_iter().map(|millis| ("x-consumer-timeout", FieldValue::from(millis))).collect()
+            millis
+                .into_iter()
+                .map(|millis| ("x-consumer-timeout", FieldValue::from(millis)))
+                .collect()
         };
         let world = world(broker, TimeoutAction::Close);
         let peer = world.open();

@@ -94,8 +94,8 @@ impl Vhost {
             };
             let letter = death.letter(&queued.message);
             let targets = self.ways(queue, exchange, &letter, now, &mut last);
-            let logged = targets.iter().any(|target| target.log.is_some());
-            let place = match logged && letter.message.traits().persistent {
+            let kept = targets.iter().any(|target| target.keeps.includes(&letter.message));
+            let place = match kept {
                 true => add_stored(&mut stored, &letter.message),
                 false => Incoming::NOT_STORED,
             };

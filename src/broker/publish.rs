@@ -78,7 +78,7 @@ pub struct Publisher {
     groups: Vec<Group>,
     spare: Vec<Vec<Incoming>>,
     confirms: Vec<Confirm>,
-    /// Persistent messages of this batch that go to a durable queue.
+    /// Messages of this batch that a queue keeps.
     stored: Vec<Message>,
     /// The number of the batch being gathered; routes remember their groups by it.
     epoch: u64,
@@ -221,7 +221,7 @@ impl Publisher {
         let Some((last, others)) = route.groups.split_last() else {
             return;
         };
-        let stored = match route.logged && message.traits().persistent {
+        let stored = match route.keeps.includes(&message) {
             true => add_stored(&mut self.stored, &message),
             false => Incoming::NOT_STORED,
         };
@@ -259,8 +259,8 @@ impl Publisher {
         token: u32,
         effects: &mut Effects,
     ) {
-        let logged = destinations.queues.iter().any(|queue| queue.log.is_some());
-        let stored = match logged && message.traits().persistent {
+        let kept = destinations.queues.iter().any(|queue| queue.keeps.includes(message));
+        let stored = match kept {
             true => add_stored(&mut self.stored, message),
             false => Incoming::NOT_STORED,
         };
@@ -276,6 +276,8 @@ impl Publisher {
                 position: Position(0),
                 deadline: Time::NEVER,
                 redelivered: false,
+                kept: false,
+                delivery_count: 0,
             };
             self.vhost.reply(reply, queued, effects);
         }

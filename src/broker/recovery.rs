@@ -12,7 +12,7 @@ use super::{Broker, Vhost};
 use crate::exchange::ExchangeKind;
 use crate::names::{ExchangeName, QueueName};
 use crate::protocol::{AmqpError, ReplyCode};
-use crate::queue::{ConnectionId, Declaration, Effects, Options, Queue};
+use crate::queue::{ConnectionId, Declaration, Effects, Options, Queue, QueueKind};
 use crate::storage::{BindingRecord, Definition, ExchangeRecord, QueueId, QueueRecord, Record};
 use crate::time::Time;
 
@@ -78,6 +78,18 @@ impl Broker {
             (id.0, positions.iter().map(|(first, last)| (first.0, last.0)).collect())
         });
         delivered.filter(|(_, ranges): &(u64, Vec<(u64, u64)>)| !ranges.is_empty()).collect()
+    }
+
+    /// How often messages of quorum queues came back, by queue: positions, first and last, and the
+    /// count. For the store to remember, as [`delivered_before`](Self::delivered_before).
+    pub fn delivery_counts(&self) -> Vec<(u64, Vec<(u64, u64, u32)>)> {
+        let queues = self.durable_queues().into_iter();
+        let quorum = queues.filter(|(_, queue, _)| queue.kind() == QueueKind::Quorum);
+        let counts = quorum.map(|(_, queue, id)| {
+            let counts = queue.delivery_counts().into_iter();
+            (id.0, counts.map(|(first, last, count)| (first.0, last.0, count)).collect())
+        });
+        counts.filter(|(_, counts): &(u64, Vec<_>)| !counts.is_empty()).collect()
     }
 
     pub(super) fn durable_queues(&self) -> Vec<(Arc<Vhost>, Arc<Queue>, QueueId)> {

@@ -94,6 +94,7 @@ impl Vhost {
             segments,
             settled: recovered.settled,
             delivered: recovered.redelivered,
+            returned: recovered.returned,
             next_position: recovered.next_position,
         }
     }
@@ -109,7 +110,7 @@ impl Vhost {
             Ok(mut messages) => {
                 let gone = |position: Position| within(settled, position);
                 messages
-                    .retain(|queued| queued.message.traits().persistent && !gone(queued.position));
+                    .retain(|queued| queued.kept && !gone(queued.position));
                 Some(Figures::of(&messages))
             }
             Err(error) => {

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use std::sync::Arc;
 
-use crate::queue::Queue;
+use crate::queue::{Keeps, Queue};
 
 /// Addresses remembered; one more and the cache starts anew.
 const ROUTES_MAX: usize = 4096;
@@ -19,8 +19,8 @@ const ROUTES_MAX: usize = 4096;
 pub(super) struct Route {
     address: Box<[u8]>,
     pub(super) queues: SmallVec<[Arc<Queue>; 1]>,
-    /// Some of the queues is durable: the store has to know persistent messages.
-    pub(super) logged: bool,
+    /// What the store has to know for some of the queues.
+    pub(super) keeps: Keeps,
     /// Where each queue's messages are gathered in batch number `epoch`.
     pub(super) groups: SmallVec<[u32; 1]>,
     pub(super) epoch: u64,
@@ -66,9 +66,9 @@ impl RouteCache {
         let address: Box<[u8]> = address.into();
         self.last = self.routes.len();
         self.by_address.insert(address.clone(), self.last);
-        let logged = queues.iter().any(|queue| queue.log.is_some());
+        let keeps = queues.iter().map(|queue| queue.keeps).max().unwrap_or_default();
         let queues = queues.iter().cloned().collect();
-        self.routes.push(Route { address, queues, logged, groups: SmallVec::new(), epoch: 0 });
+        self.routes.push(Route { address, queues, keeps, groups: SmallVec::new(), epoch: 0 });
         Some(self.last)
     }
 

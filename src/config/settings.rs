@@ -287,8 +287,7 @@ impl Watermark {
 }
 
 impl TimeoutAction {
-    const WORDS: [(&'static str, Self); 2] =
-        [("close", Self::Close), ("requeue", Self::Requeue)];
+    const WORDS: [(&'static str, Self); 2] = [("close", Self::Close), ("requeue", Self::Requeue)];
 }
 
 impl LogFormat {

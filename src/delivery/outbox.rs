@@ -203,7 +203,9 @@ mod tests {
         let message =
             Message::with_inline_body(b"\0\0", &header, b"", Traits::default(), &mut Vec::new());
         let (position, deadline) = (Position(position), Time::NEVER);
-        Delivery { source, queued: Queued { message, position, deadline, redelivered: false } }
+        let (redelivered, kept, delivery_count) = (false, false, 0);
+        let queued = Queued { message, position, deadline, redelivered, kept, delivery_count };
+        Delivery { source, queued }
     }
 
     /// An outbox with deliveries for ONE (1, 3, 4) and TWO (2), and what one of them weighs.

@@ -1,6 +1,7 @@
 //! The argument table of `queue.declare`: checked, and read into [`Options`] (behaviour B5.6).
 
 use super::deduplication::DEDUPLICATION_HEADER;
+use super::kind::{DELIVERY_LIMIT_DEFAULT, QueueKind};
 use crate::protocol::{AmqpError, FieldTable, FieldValue, ReplyCode};
 
 /// Ten years: the longest time to live RabbitMQ takes.
@@ -38,6 +39,7 @@ impl TimeoutAction {
 /// The arguments that change how a queue behaves.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Options {
+    pub kind: QueueKind,
     pub message_ttl_millis: Option<u64>,
     /// The queue ends when it has not been used for so long (behaviour B8.4).
     pub expires_millis: Option<u64>,
@@ -54,11 +56,15 @@ pub struct Options {
     /// as long as the broker's setting says.
     pub consumer_timeout_millis: Option<u64>,
     pub consumer_timeout_action: Option<TimeoutAction>,
+    /// As it was said; see [`delivery_limit`](Self::delivery_limit).
+    pub delivery_limit: Option<i64>,
+    /// A dead letter that cannot be delivered is kept (behaviour B13.7).
+    pub dead_letter_at_least_once: bool,
 }
 
 /// Arguments that the equivalence check of a redeclare looks at, in RabbitMQ's order (behaviour B5.4).
 /// All others are stored and shown, and ignored.
-const COMPARED: [&str; 15] = [
+const COMPARED: [&str; 19] = [
     "x-expires",
     "x-message-ttl",
     "x-dead-letter-exchange",
@@ -68,6 +74,10 @@ const COMPARED: [&str; 15] = [
     "x-max-length-bytes",
     "x-max-priority",
     "x-overflow",
+    "x-delivery-limit",
+    "x-quorum-initial-group-size",
+    "x-max-in-memory-length",
+    "x-max-in-memory-bytes",
     "x-queue-mode",
     "x-queue-version",
     "x-single-active-consumer",
@@ -81,13 +91,14 @@ impl Options {
     /// words.
     pub fn parse(arguments: &FieldTable, resource: &str) -> Result<Self, AmqpError> {
         let reader = ArgumentReader { arguments, resource };
-        reader.queue_type()?;
+        let kind = reader.queue_type()?;
         let options = Self {
+            kind,
             message_ttl_millis: reader.integer("x-message-ttl", 0, TTL_MAX_MILLIS)?,
             expires_millis: reader.integer("x-expires", 1, TTL_MAX_MILLIS)?,
             max_length: reader.integer("x-max-length", 0, i64::MAX)?,
             max_length_bytes: reader.integer("x-max-length-bytes", 0, i64::MAX)?,
-            overflow: reader.overflow()?,
+            overflow: reader.overflow(kind)?,
             dead_letter_exchange: reader.dead_letter_exchange()?,
             dead_letter_routing_key: reader.dead_letter_routing_key()?,
             max_priority: reader.max_priority()?,
@@ -95,11 +106,24 @@ impl Options {
             deduplication_header: reader.deduplication_header()?,
             consumer_timeout_millis: reader.integer("x-consumer-timeout", 0, i64::MAX)?,
             consumer_timeout_action: reader.timeout_action()?,
+            delivery_limit: arguments.get("x-delivery-limit").and_then(FieldValue::as_int),
+            dead_letter_at_least_once: kind == QueueKind::Quorum
+                && reader.dead_letter_strategy()?,
         };
         reader.one_of("x-queue-mode", "mode", &["default", "lazy"])?;
         reader.queue_version()?;
-        reader.foreign()?;
+        reader.without_effect(kind)?;
+        kind.check_foreign(arguments, resource)?;
         Ok(options)
+    }
+
+    /// How often a message may come back; with the next time it dies (behaviour B13.4). `None` is as
+    /// often as it likes.
+    pub fn delivery_limit(&self) -> Option<u32> {
+        match (self.kind, self.delivery_limit.unwrap_or(DELIVERY_LIMIT_DEFAULT)) {
+            (QueueKind::Classic, _) | (_, ..0) => None,
+            (QueueKind::Quorum, limit) => Some(u32::try_from(limit).unwrap_or(u32::MAX)),
+        }
     }
 
     pub fn has_limits(&self) -> bool {
@@ -124,9 +148,10 @@ pub fn check_equivalent_arguments(
 ) -> Result<(), AmqpError> {
     let classic = FieldValue::LongString(b"classic".to_vec());
     for name in COMPARED {
-        let implied = (name == "x-queue-type").then_some(&classic);
-        let new = received.get(name).or(implied);
-        let old = current.get(name).or(implied);
+        let (new, old) = (received.get(name), current.get(name));
+        if name == "x-queue-type" && new.unwrap_or(&classic).equivalent(old.unwrap_or(&classic)) {
+            continue;
+        }
         check_equivalent(name, new, old, resource)?;
     }
     Ok(())
@@ -226,10 +251,12 @@ impl ArgumentReader<'_> {
         }
     }
 
-    fn overflow(&self) -> Result<Overflow, AmqpError> {
+    fn overflow(&self, kind: QueueKind) -> Result<Overflow, AmqpError> {
         match self.string("x-overflow")? {
             None | Some("drop-head") => Ok(Overflow::DropHead),
             Some("reject-publish") => Ok(Overflow::RejectPublish),
+            // Behaviour B13.6.
+            Some("reject-publish-dlx") if kind == QueueKind::Quorum => Ok(Overflow::DropHead),
             Some("reject-publish-dlx") => Ok(Overflow::RejectPublishDlx),
             Some(_) => self.invalid("x-overflow", "invalid_overflow"),
         }
@@ -296,40 +323,40 @@ impl ArgumentReader<'_> {
         }
     }
 
-    fn queue_type(&self) -> Result<(), AmqpError> {
+    fn queue_type(&self) -> Result<QueueKind, AmqpError> {
         let name = "x-queue-type";
         match self.string(name)? {
-            None | Some("classic") => Ok(()),
-            Some(kind @ ("quorum" | "stream")) => {
+            None | Some("classic") => Ok(QueueKind::Classic),
+            Some("quorum") => Ok(QueueKind::Quorum),
+            Some(kind @ "stream") => {
                 self.invalid(name, &format!("\"queue type '{kind}' is not available\""))
             }
             Some(other) => self.invalid(name, &format!("\"unsupported queue type '{other}'\"")),
         }
     }
 
-    /// Known arguments of other queue types.
-    fn foreign(&self) -> Result<(), AmqpError> {
-        const FOREIGN: [&str; 10] = [
-            "x-delivery-limit",
-            "x-dead-letter-strategy",
-            "x-quorum-initial-group-size",
-            "x-max-in-memory-length",
-            "x-max-in-memory-bytes",
-            "x-max-age",
-            "x-stream-max-segment-size-bytes",
-            "x-stream-filter-size-bytes",
-            "x-initial-cluster-size",
-            "x-consumer-disconnected-timeout",
-        ];
-        match FOREIGN.iter().find(|name| self.arguments.get(name).is_some()) {
-            None => Ok(()),
-            Some(name) => {
-                let text = format!(
-                    "invalid arg '{name}' for {} of queue type rabbit_classic_queue",
-                    self.resource
-                );
-                Err(AmqpError::new(ReplyCode::PreconditionFailed, text))
-            }
+    /// Whether `at-least-once` was asked for.
+    fn dead_letter_strategy(&self) -> Result<bool, AmqpError> {
+        match self.string("x-dead-letter-strategy")? {
+            None | Some("at-most-once") => Ok(false),
+            Some("at-least-once") => Ok(true),
+            Some(_) => self.invalid("x-dead-letter-strategy", "invalid_dlx_strategy"),
+        }
+    }
+
+    /// Of a quorum queue: what is checked and means nothing on one node.
+    fn without_effect(&self, kind: QueueKind) -> Result<(), AmqpError> {
+        if kind != QueueKind::Quorum {
+            return Ok(());
+        }
+        self.integer("x-quorum-initial-group-size", 1, i64::MAX)?;
+        self.integer("x-max-in-memory-length", 0, i64::MAX)?;
+        self.integer("x-max-in-memory-bytes", 0, i64::MAX)?;
+        self.integer("x-consumer-disconnected-timeout", 0, i64::MAX)?;
+        let name = "x-queue-leader-locator";
+        match self.string(name)? {
+            None | Some("client-local" | "balanced" | "random" | "least-leaders") => Ok(()),
+            Some(_) => self.invalid(name, "invalid_queue_locator_arg"),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Options, Queue};
 use super::subscribers::Slot;
+use super::{Options, Queue};
 use crate::delivery::{Delivery, Wakes};
 use crate::message::{Message, Position, Queued};
 use crate::storage::Run;
@@ -15,6 +15,8 @@ pub enum Reason {
     Rejected,
     Expired,
     MaxLength,
+    /// It came back more often than the queue allows (behaviour B13.4).
+    DeliveryLimit,
 }
 
 impl Reason {
@@ -24,6 +26,7 @@ impl Reason {
             Self::Rejected => "rejected",
             Self::Expired => "expired",
             Self::MaxLength => "maxlen",
+            Self::DeliveryLimit => "delivery_limit",
         }
     }
 }
@@ -41,7 +44,7 @@ pub struct Dead {
 impl Dead {
     /// The store knows it, if it knows its queue.
     pub fn is_stored(&self) -> bool {
-        self.queued.message.traits().persistent && self.queued.position != Position::NOWHERE
+        self.queued.kept && self.queued.position != Position::NOWHERE
     }
 }
 
@@ -100,6 +103,8 @@ impl Effects {
                 position: Position::NOWHERE,
                 deadline: Time::NEVER,
                 redelivered: false,
+                kept: false,
+                delivery_count: 0,
             };
             let (queue, options) = (Arc::clone(queue), Arc::clone(options));
             self.dead.push(Dead { queue, queued, reason: Reason::MaxLength, options });

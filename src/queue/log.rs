@@ -3,10 +3,40 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Incoming;
-use crate::message::{Position, Positions};
+use super::{Incoming, QueueKind};
+use crate::message::{Message, Position, Positions};
 use crate::storage::segment::OpenSegments;
 use crate::storage::{Group, LogPosition, MessageStore, QueueId, Run};
+
+/// Which messages of a queue the store knows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Keeps {
+    #[default]
+    Nothing,
+    /// The persistent ones (behaviour B6.5).
+    Persistent,
+    /// All of them, as in a quorum queue (behaviour B13.1).
+    Everything,
+}
+
+impl Keeps {
+    #[inline]
+    pub fn includes(self, message: &Message) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Persistent => message.traits().persistent,
+            Self::Everything => true,
+        }
+    }
+
+    pub(super) fn of(is_logged: bool, kind: QueueKind) -> Self {
+        match kind {
+            _ if !is_logged => Self::Nothing,
+            QueueKind::Classic => Self::Persistent,
+            QueueKind::Quorum => Self::Everything,
+        }
+    }
+}
 
 /// What a durable queue tells the store, under whose name.
 pub struct QueueLog {

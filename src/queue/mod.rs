@@ -18,6 +18,7 @@ mod deduplication;
 mod dispatch;
 mod effects;
 mod expiry;
+mod kind;
 mod line;
 mod log;
 mod paging;
@@ -35,15 +36,16 @@ pub use self::arguments::{
     ArgumentReader, Options, Overflow, TimeoutAction, check_equivalent, check_equivalent_arguments,
 };
 pub use self::effects::{Dead, Effects, Reason};
+pub use self::kind::QueueKind;
 pub use self::line::Budget;
-pub use self::log::QueueLog;
+pub use self::log::{Keeps, QueueLog};
 pub use self::paging::{Paging, Restored, Waiting, within};
 pub use self::subscribers::{Subscription, SubscriptionId};
 
 use self::paging::Arrivals;
 use self::state::State;
 use crate::delivery::Outgoing;
-use crate::message::{Message, Positions, Queued};
+use crate::message::{Message, Position, Positions, Queued};
 use crate::names::QueueName;
 use crate::protocol::FieldTable;
 use crate::storage::{Group, LogPosition};
@@ -158,7 +160,7 @@ pub enum NotDeleted {
     InUse,
 }
 
-/// A classic queue.
+/// A queue, classic or quorum.
 #[derive(Debug)]
 pub struct Queue {
     pub name: QueueName,
@@ -168,6 +170,7 @@ pub struct Queue {
     /// Where what is too much for memory goes; without it everything stays.
     paging: Option<Arc<Paging>>,
     arrivals: Arrivals,
+    pub keeps: Keeps,
     state: Mutex<State>,
     /// Messages taken in since the start; a statistic that needs no lock to read.
     published: AtomicU64,
@@ -196,17 +199,23 @@ impl Queue {
         let published = AtomicU64::new(0);
         let timeout = declaration.options.consumer_timeout_millis.unwrap_or(TIMEOUT_UNSET);
         let consumer_timeout = AtomicU64::new(timeout);
+        let keeps = Keeps::of(log.is_some(), declaration.options.kind);
         Arc::new(Self {
             name,
             declaration,
             log,
             paging,
             arrivals,
+            keeps,
             state,
             published,
             scheduled,
             consumer_timeout,
         })
+    }
+
+    pub fn kind(&self) -> QueueKind {
+        self.declaration.options.kind
     }
 
     /// What holds for the queue at the moment.
@@ -254,6 +263,11 @@ impl Queue {
         let mut state = self.state.lock();
         state.restore(restored, now);
         state.report_deadline(self, effects);
+    }
+
+    /// How often messages have come back that are ready: positions, first and last, and how often.
+    pub fn delivery_counts(&self) -> Vec<(Position, Position, u32)> {
+        self.state.lock().ready.delivery_counts()
     }
 
     /// Positions of ready messages that may have been delivered before.
@@ -404,7 +418,7 @@ impl Queue {
     /// Tells the store that messages have left for good.
     pub(super) fn forget<'a>(&self, gone: impl IntoIterator<Item = &'a Queued>) {
         let Some(log) = &self.log else { return };
-        let logged = gone.into_iter().filter(|queued| queued.message.traits().persistent);
+        let logged = gone.into_iter().filter(|queued| queued.kept);
         log.settled(Group::ALONE, &logged.map(|queued| queued.position).collect());
     }
 

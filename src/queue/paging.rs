@@ -58,6 +58,8 @@ pub(super) struct Leftover {
     pub(super) settled: Vec<(u64, u64)>,
     /// Positions that may have been delivered before.
     pub(super) delivered: Vec<(u64, u64)>,
+    /// And how often they came back.
+    pub(super) returned: Vec<(u64, u64, u32)>,
 }
 
 /// What a queue gets back at the start of the broker, in the order of positions.
@@ -69,6 +71,8 @@ pub struct Restored {
     /// Of what is in segments: settled positions, and such as may have been delivered before.
     pub settled: Vec<(u64, u64)>,
     pub delivered: Vec<(u64, u64)>,
+    /// Of any of them: positions, first and last, and how often they came back.
+    pub returned: Vec<(u64, u64, u32)>,
     pub next_position: u64,
 }
 
@@ -166,7 +170,7 @@ impl State {
             // It stays for somebody to look at, or to be read after the next restart.
             _ if !intact => {}
             Some(open) => {
-                let live = messages.iter().filter(|queued| queued.message.traits().persistent);
+                let live = messages.iter().filter(|queued| queued.kept);
                 open.opened(&segment, live.map(|queued| queued.position));
             }
             None => pager.remove(&segment, Box::new(|| {})),
@@ -180,12 +184,14 @@ impl State {
         if segment.recovered {
             let leftover = self.leftover.as_deref();
             messages.retain(|queued| {
-                queued.message.traits().persistent
+                queued.kept
                     && !leftover.is_some_and(|left| within(&left.settled, queued.position))
             });
             for queued in &mut messages {
                 queued.redelivered |=
                     leftover.is_some_and(|left| within(&left.delivered, queued.position));
+                queued.delivery_count =
+                    leftover.map_or(0, |left| count_at(&left.returned, queued.position));
             }
         }
         messages
@@ -277,6 +283,13 @@ impl Call {
             self.paging.pager.remove(&segment, Box::new(|| {}));
         }
     }
+}
+
+/// How often the message at a position came back, by ranges that are sorted and do not overlap.
+pub(super) fn count_at(ranges: &[(u64, u64, u32)], position: Position) -> u32 {
+    let index = ranges.partition_point(|(_, last, _)| *last < position.0);
+    let range = ranges.get(index).filter(|(first, ..)| *first <= position.0);
+    range.map_or(0, |(_, _, count)| *count)
 }
 
 /// Whether one of the ranges, which are sorted and do not overlap, holds a position.

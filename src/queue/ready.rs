@@ -1,5 +1,6 @@
 //! The messages that wait for a consumer, in the order in which they will be delivered.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::line::{Budget, Line, Written};
@@ -29,7 +30,24 @@ pub(super) struct Ready {
     budget: Budget,
     /// Lines that have outgrown their budget.
     deep: usize,
+    quorum: Option<Box<Quorum>>,
 }
+
+/// The order of a quorum queue: 32 priorities, and what came back before them all, in the order in which
+/// it came back, so that a message that fails is through with its attempts soon (behaviour B6.13,
+/// B8.10). Where attempts have no limit, it goes back to its place as in other queues.
+#[derive(Debug)]
+struct Quorum {
+    returned_first: bool,
+    /// Never more than clients had in their hands at a time.
+    returned: VecDeque<Queued>,
+}
+
+/// The priorities of a quorum queue.
+const QUORUM_PRIORITIES: usize = 32;
+
+/// Of a message without a priority.
+const QUORUM_PRIORITY_DEFAULT: u8 = 4;
 
 /// Which of the lines.
 pub(super) type LineIndex = usize;
@@ -37,7 +55,16 @@ pub(super) type LineIndex = usize;
 impl Ready {
     pub(super) fn new(max_priority: Option<u8>, budget: Budget) -> Self {
         // `x-max-priority: 0` behaves as 1 (behaviour B5.6).
-        let lines = max_priority.map_or(1, |max| usize::from(max.max(1)) + 1);
+        Self::with_lines(max_priority.map_or(1, |max| usize::from(max.max(1)) + 1), budget)
+    }
+
+    /// Of a quorum queue. `returned_first`: there is a limit to how often a message may come back.
+    pub(super) fn quorum(returned_first: bool, budget: Budget) -> Self {
+        let quorum = Some(Box::new(Quorum { returned_first, returned: VecDeque::new() }));
+        Self { quorum, ..Self::with_lines(QUORUM_PRIORITIES, budget) }
+    }
+
+    fn with_lines(lines: usize, budget: Budget) -> Self {
         let share = |bytes: usize| (bytes / lines).max(LINE_BYTES_MIN).min(bytes);
         let line = |index| (Line::default(), ((index as u64) << LINE_SHIFT) + 1);
         Self {
@@ -46,6 +73,14 @@ impl Ready {
             figures: Figures::default(),
             budget: Budget { head: share(budget.head), segment: share(budget.segment) },
             deep: 0,
+            quorum: None,
+        }
+    }
+
+    /// Of a quorum queue: what comes back from now on goes before the others or not.
+    pub(super) fn set_returned_first(&mut self, returned_first: bool) {
+        if let Some(quorum) = &mut self.quorum {
+            quorum.returned_first = returned_first;
         }
     }
 
@@ -73,7 +108,15 @@ impl Ready {
     fn line_of(&self, message: &Message) -> LineIndex {
         match self.lines.len() {
             1 => 0,
-            lines => usize::from(message.traits().priority).min(lines - 1),
+            lines => usize::from(self.priority_of(message)).min(lines - 1),
+        }
+    }
+
+    fn priority_of(&self, message: &Message) -> u8 {
+        let traits = message.traits();
+        match traits.has_priority || self.quorum.is_none() {
+            true => traits.priority,
+            false => QUORUM_PRIORITY_DEFAULT,
         }
     }
 
@@ -91,6 +134,12 @@ impl Ready {
     /// `None` when nothing is there, or when what comes next is still on its way from disk.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Queued> {
+        if let Some(quorum) = &mut self.quorum
+            && let Some(queued) = quorum.returned.pop_front()
+        {
+            self.figures.remove(&queued);
+            return Some(queued);
+        }
         let index = self.highest()?;
         let (line, _) = self.lines.get_mut(index)?;
         let was_deep = line.is_deep();
@@ -116,6 +165,11 @@ impl Ready {
 
     #[inline]
     fn front(&self) -> Option<&Queued> {
+        if let Some(quorum) = &self.quorum
+            && let Some(first) = quorum.returned.front()
+        {
+            return Some(first);
+        }
         self.lines.get(self.highest()?)?.0.front()
     }
 
@@ -138,11 +192,45 @@ impl Ready {
 
     /// Positions of those in memory that may have been delivered before.
     pub(super) fn delivered_before(&self) -> Positions {
-        let resident = self.lines.iter().flat_map(|(line, _)| line.resident());
-        let delivered = resident.filter(|queued| queued.redelivered).map(|queued| queued.position);
+        let delivered = self.resident().filter(|queued| queued.redelivered).map(|queued| queued.position);
         let mut delivered: Vec<Position> = delivered.collect();
         delivered.sort_unstable();
         delivered.into_iter().collect()
+    }
+
+    /// Everything in memory.
+    fn resident(&self) -> impl Iterator<Item = &Queued> {
+        let returned = self.quorum.iter().flat_map(|quorum| &quorum.returned);
+        returned.chain(self.lines.iter().flat_map(|(line, _)| line.resident()))
+    }
+
+    /// How often messages in memory have come back, by position.
+    pub(super) fn delivery_counts(&self) -> Vec<(Position, Position, u32)> {
+        let returned = self.resident().filter(|queued| queued.delivery_count > 0);
+        let mut all: Vec<_> =
+            returned.map(|queued| (queued.position, queued.delivery_count)).collect();
+        all.sort_unstable();
+        let mut counts: Vec<(Position, Position, u32)> = Vec::new();
+        for (position, count) in all {
+            match counts.last_mut() {
+                Some((_, last, known)) if last.0 + 1 == position.0 && *known == count => {
+                    *last = position;
+                }
+                _ => counts.push((position, position, count)),
+            }
+        }
+        counts
+    }
+
+    /// Takes what came back and goes before the others.
+    fn take_returned(&mut self, items: &mut Vec<Queued>) {
+        let Some(quorum) = self.quorum.as_mut().filter(|quorum| quorum.returned_first) else {
+            return;
+        };
+        for queued in items.extract_if(.., |queued| queued.delivery_count > 0) {
+            self.figures.add(&queued);
+            quorum.returned.push_back(queued);
+        }
     }
 
     /// Segments that wait to be read, in the order of their positions.
@@ -152,6 +240,7 @@ impl Ready {
 
     /// Puts messages back at their positions, whatever order they come in.
     pub(super) fn put_back(&mut self, mut items: Vec<Queued>) {
+        self.take_returned(&mut items);
         items.sort_unstable_by_key(|queued| (self.line_of(&queued.message), queued.position));
         for queued in &items {
             self.enter(queued);
@@ -172,6 +261,9 @@ impl Ready {
     /// Takes everything out: what is in memory, in delivery order, and the segments.
     pub(super) fn clear(&mut self) -> (Vec<Queued>, Vec<Segment>) {
         let (mut messages, mut segments) = (Vec::new(), Vec::new());
+        if let Some(quorum) = &mut self.quorum {
+            messages.extend(std::mem::take(&mut quorum.returned));
+        }
         for (line, _) in self.lines.iter_mut().rev() {
             line.clear(&mut messages, &mut segments);
         }
@@ -247,7 +339,9 @@ impl Ready {
     }
 
     /// Fills an empty queue: segments and messages, both in the order of their positions.
-    pub(super) fn restore(&mut self, segments: Vec<Segment>, messages: Vec<Queued>) {
+    pub(super) fn restore(&mut self, segments: Vec<Segment>, mut messages: Vec<Queued>) {
+        messages.iter().for_each(|queued| self.passed(queued.position));
+        self.take_returned(&mut messages);
         let mut shares: Vec<(Vec<Segment>, Vec<Queued>)> = Vec::new();
         shares.resize_with(self.lines.len(), Default::default);
         for segment in segments {
@@ -260,7 +354,6 @@ impl Ready {
         }
         for queued in messages {
             let index = self.line_of(&queued.message);
-            self.passed(queued.position);
             self.figures.add(&queued);
             if let Some((_, messages)) = shares.get_mut(index) {
                 messages.push(queued);
@@ -308,7 +401,8 @@ mod tests {
         let traits = Traits { priority, ..Traits::default() };
         let message =
             Message::with_inline_body(b"\0\x01q", &header, b"abc", traits, &mut Vec::new());
-        Queued { message, position: Position(position), deadline, redelivered: false }
+        let (position, redelivered, kept, delivery_count) = (Position(position), false, false, 0);
+        Queued { message, position, deadline, redelivered, kept, delivery_count }
     }
 
     /// A queue with `x-max-priority` holding these, by position and priority.

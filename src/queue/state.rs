@@ -6,10 +6,10 @@ use super::arguments::{Options, Overflow};
 use super::deduplication::Duplicates;
 use super::effects::{Effects, Reason};
 use super::line::Budget;
-use super::paging::{Leftover, Restored, Waiting};
+use super::paging::{Leftover, Restored, Waiting, count_at};
 use super::ready::Ready;
 use super::subscribers::{Subscribers, SubscriptionId};
-use super::{Arrival, Counts, Incoming, Queue, log};
+use super::{Arrival, Counts, Incoming, Queue, QueueKind, log};
 use crate::message::{Message, Position, Queued};
 use crate::storage::LogPosition;
 use crate::storage::journal::RecoveredMessage;
@@ -36,15 +36,18 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(options: Arc<Options>, budget: Budget) -> Self {
         Self {
-            ready: Ready::new(options.max_priority, budget),
+            ready: match options.kind {
+                QueueKind::Classic => Ready::new(options.max_priority, budget),
+                QueueKind::Quorum => Ready::quorum(options.delivery_limit().is_some(), budget),
+            },
             subscribers: Subscribers::new(options.single_active_consumer),
+            duplicates: Duplicates::new(&options),
             options,
             unacked: 0,
             unused_until: Time::NEVER,
             deleted: false,
             waiting: Vec::new(),
             leftover: None,
-            duplicates: Duplicates::new(options),
         }
     }
 
@@ -120,21 +123,26 @@ impl State {
         {
             return;
         }
+        let kept = queue.keeps.includes(&incoming.message);
         if let Some(number) = number
-            && queue.log.is_some()
+            && kept
         {
             log::add(&mut effects.runs, position, number);
         }
         let message = incoming.message;
         let deadline = deadline(&message, &self.options, arrival.now);
-        self.ready.push(Queued { message, position, deadline, redelivered: false });
+        self.ready.push(Queued {
+            message,
+            position,
+            deadline,
+            redelivered: false,
+            kept,
+            delivery_count: 0,
+        });
     }
 
     pub(super) fn restore(&mut self, restored: Restored, now: Time) {
-        let Restored { messages, segments, settled, delivered, next_position } = restored;
-        if !segments.is_empty() {
-            self.leftover = Some(Box::new(Leftover { settled, delivered }));
-        }
+        let Restored { messages, segments, settled, delivered, returned, next_position } = restored;
         let messages = messages.into_iter().map(|recovered| {
             let RecoveredMessage { position, message, stored, redelivered } = recovered;
             // A clock that was set back does not make it live longer than it was to live.
@@ -143,9 +151,14 @@ impl State {
             if let Some(duplicates) = &mut self.duplicates {
                 duplicates.admit(&message, position);
             }
-            Queued { message, position, deadline, redelivered }
+            let delivery_count = count_at(&returned, position);
+            Queued { message, position, deadline, redelivered, kept: true, delivery_count }
         });
-        self.ready.restore(segments, messages.collect());
+        let messages = messages.collect();
+        if !segments.is_empty() {
+            self.leftover = Some(Box::new(Leftover { settled, delivered, returned }));
+        }
+        self.ready.restore(segments, messages);
         if let Some(last) = next_position.checked_sub(1) {
             self.ready.passed(Position(last));
         }
@@ -154,10 +167,15 @@ impl State {
     pub(super) fn requeue(
         &mut self,
         queue: &Arc<Queue>,
-        items: Vec<Queued>,
+        mut items: Vec<Queued>,
         now: Time,
         effects: &mut Effects,
     ) {
+        if let Some(limit) = self.options.delivery_limit() {
+            for queued in items.extract_if(.., |queued| queued.delivery_count > limit) {
+                effects.bury(queue, &self.options, queued, Reason::DeliveryLimit);
+            }
+        }
         self.ready.put_back(items);
         // Length limits first: a requeue may push the queue over them, and then the head goes, which
         // often is the requeued message (behaviour B6.13).

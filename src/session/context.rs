@@ -230,12 +230,10 @@ impl Context {
     /// Notes that a delivery of a source is done with.
     #[inline]
     pub fn acknowledge(&mut self, id: SourceId, queued: &Queued) {
-        let logged = queued.message.traits().persistent
-            && self.sources.get(id).is_some_and(|source| source.logged);
         let deduplicates = self.sources.deduplicate(id);
         let settlement = settlement_of(&mut self.settled, id);
         settlement.count += 1;
-        if logged {
+        if queued.kept {
             settlement.positions.push(queued.position);
         }
         if deduplicates {

@@ -32,6 +32,7 @@ impl GiveBack {
         mut queued: Queued,
     ) {
         queued.redelivered = true;
+        queued.delivery_count = queued.delivery_count.saturating_add(1);
         self.add(queue, queued, Some(subscription));
     }
 

@@ -16,7 +16,7 @@
 //!
 //! Reading order: `handshake`, `open` (frames to handlers, deliveries to bytes), `channel`, `content`,
 //! `class` (the handlers), then what they work with: `context`, `source`, `unacked`, `ages`,
-//! `ack_timeout`, `confirm`, `transaction`, `farewell`, `output`, `timers`.
+//! `ack_timeout`, `delivery_count`, `confirm`, `transaction`, `farewell`, `output`, `timers`.
 
 mod ack_timeout;
 mod ages;
@@ -25,6 +25,7 @@ mod class;
 pub mod confirm;
 mod content;
 mod context;
+mod delivery_count;
 mod farewell;
 mod handshake;
 mod open;

@@ -7,6 +7,7 @@ use super::class::publish::{Body, Content};
 use super::class::{self, publish};
 use super::content::{Assembly, BodyParts, PUBLISH, check_header};
 use super::context::{Context, settlement_of};
+use super::delivery_count::counted;
 use super::transaction::Kind;
 use super::unacked::Held;
 use crate::delivery::{Delivery, Outgoing, SourceId};
@@ -376,7 +377,11 @@ impl Open {
     }
 
     /// Turns a channel exception into `channel.close`; passes on what ends the connection (B0).
-    pub(super) fn channel_error(&mut self, number: ChannelNumber, error: AmqpError) -> Result<(), AmqpError> {
+    pub(super) fn channel_error(
+        &mut self,
+        number: ChannelNumber,
+        error: AmqpError,
+    ) -> Result<(), AmqpError> {
         if error.scope == Scope::Connection {
             return Err(error);
         }
@@ -458,7 +463,12 @@ impl Open {
         tag_bytes.copy_from_slice(&tag.to_be_bytes());
         flag.fill(u8::from(queued.redelivered));
         let method = [&source.deliver[..], &tag_and_flag, queued.message.address(), &[]];
-        self.ctx.output.content(channel.number, self.ctx.frame_max, method, &queued.message);
+        let (number, frame_max) = (channel.number, self.ctx.frame_max);
+        if source.counts_deliveries {
+            self.ctx.output.content(number, frame_max, method, &counted(&queued));
+        } else {
+            self.ctx.output.content(number, frame_max, method, &queued.message);
+        }
         if !source.no_ack {
             source.unacked += 1;
             if channel.unacked.push(tag, Held { source: id, queued }, self.ctx.now) {
@@ -467,7 +477,7 @@ impl Open {
             return;
         }
         // On its way is as good as done: nobody will acknowledge it.
-        if source.logged && queued.message.traits().persistent {
+        if queued.kept {
             let settlement = settlement_of(&mut self.ctx.settled, id);
             settlement.positions.push(queued.position);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::delivery::SourceId;
 use crate::protocol::ChannelNumber;
-use crate::queue::{Queue, SubscriptionId, TimeoutAction};
+use crate::queue::{Queue, QueueKind, SubscriptionId, TimeoutAction};
 
 /// A consumer, or one message got. It outlives its cancellation while deliveries are outstanding.
 #[derive(Debug)]
@@ -15,8 +15,8 @@ pub struct Source {
     /// `None` for `basic.get`, for direct replies, and after a cancellation.
     pub subscription: Option<SubscriptionId>,
     pub no_ack: bool,
-    /// The store has to hear what becomes of persistent messages.
-    pub logged: bool,
+    /// Deliveries say how often the message came back (behaviour B13.3).
+    pub counts_deliveries: bool,
     /// Delivered and not settled.
     pub unacked: u32,
     /// Consumers only: still subscribed.
@@ -48,7 +48,7 @@ impl Source {
         crate::protocol::wire::put::shortstr(&mut deliver, tag);
         Self {
             channel,
-            logged: queue.as_ref().is_some_and(|queue| queue.log.is_some()),
+            counts_deliveries: queue.as_ref().is_some_and(is_quorum),
             queue,
             subscription: None,
             no_ack,
@@ -72,7 +72,7 @@ impl Source {
     pub fn got(channel: ChannelNumber, queue: Arc<Queue>) -> Self {
         Self {
             channel,
-            logged: queue.log.is_some(),
+            counts_deliveries: is_quorum(&queue),
             queue: Some(queue),
             subscription: None,
             no_ack: false,
@@ -83,6 +83,10 @@ impl Source {
             timeout: None,
         }
     }
+}
+
+fn is_quorum(queue: &Arc<Queue>) -> bool {
+    queue.kind() == QueueKind::Quorum
 }
 
 /// A connection's sources, by number. Numbers are used again: a source goes only when its queue and

@@ -181,6 +181,8 @@ mod tests {
             position: Position(position),
             deadline: Time::NEVER,
             redelivered: false,
+            kept: false,
+            delivery_count: 0,
         };
         Held { source: SourceId(0), queued }
     }

@@ -126,8 +126,13 @@ struct Shared {
     waiting: Mutex<Waiting>,
     stats: Mutex<JournalStats>,
     ending: Mutex<Option<Ending>>,
+    /// What a clean end is to remember of quorum queues.
+    returned: Mutex<ReturnedCounts>,
     failure: Mutex<Option<StoreError>>,
 }
+
+/// By queue: positions, first and last, and how often their messages came back.
+type ReturnedCounts = Vec<(u64, Vec<(u64, u64, u32)>)>;
 
 /// How the thread is to end.
 enum Ending {
@@ -153,6 +158,7 @@ impl Journal {
             waiting: Mutex::default(),
             stats: Mutex::default(),
             ending: Mutex::default(),
+            returned: Mutex::default(),
             failure: Mutex::default(),
         });
         let writer =
@@ -293,6 +299,12 @@ impl Journal {
 
     pub fn stats(&self) -> JournalStats {
         *self.shared.stats.lock()
+    }
+
+    /// How often the messages of quorum queues have come back: queue, then positions (first, last) and
+    /// count. To be said before [`shut_down`](Self::shut_down), which keeps it.
+    pub fn note_returned(&self, returned: ReturnedCounts) {
+        *self.shared.returned.lock() = returned;
     }
 
     /// Writes everything handed in, then which positions were delivered before, then the mark of a

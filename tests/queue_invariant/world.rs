@@ -680,6 +680,7 @@ impl World {
             match dead.reason {
                 Reason::Expired => assert!(known.deadline <= self.now),
                 Reason::MaxLength => assert!(self.setup.options.has_limits()),
+                Reason::DeliveryLimit => panic!("a classic queue has no such limit"),
                 Reason::Rejected => panic!("nobody rejected message {position} in {call:?}"),
             }
             known.place = Place::Gone;

@@ -12,7 +12,14 @@ fn queued(position: u64) -> Queued {
     let header = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0];
     let message =
         Message::with_inline_body(b"\0\x01q", &header, b"x", Traits::default(), &mut Vec::new());
-    Queued { message, position: Position(position), deadline: Time::NEVER, redelivered: false }
+    Queued {
+        message,
+        position: Position(position),
+        deadline: Time::NEVER,
+        redelivered: false,
+        kept: false,
+        delivery_count: 0,
+    }
 }
 
 /// A line, its pager as two lists of what it is to do, and where every message is.

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::broker::{REPLY_TO, ReplyTarget, resource_queue};
 use crate::protocol::method::basic::{self, Cancel, CancelOk, Consume, ConsumeOk, Qos, QosOk};
 use crate::protocol::{AmqpError, FieldTable, Method, ReplyCode};
-use crate::queue::{ArgumentReader, Refused, Subscription};
+use crate::queue::{ArgumentReader, QueueKind, Refused, Subscription};
 use crate::session::channel::Channel;
 use crate::session::context::Context;
 use crate::session::farewell::GiveBack;
@@ -52,8 +52,14 @@ pub fn consume(
     }
     let queue = ctx.queue(channel, method.queue)?;
     let resource = resource_queue(queue.name.as_str(), &ctx.vhost.name);
+    let kind = queue.kind();
+    kind.check_foreign_consumer(&method.arguments, &resource)?;
     let priority = priority(&method.arguments, &resource)?;
     let timeout = timeout(&method.arguments, &resource)?;
+    if kind == QueueKind::Quorum && channel.limit.is_set() {
+        let text = format!("{resource} does not support global qos");
+        return Err(AmqpError::new(ReplyCode::NotImplemented, text));
+    }
     let tag = consumer_tag(method.consumer_tag);
     let queue_of = Some(Arc::clone(&queue));
     let mut source = Source::consumer(channel.number, &tag, queue_of, method.no_ack);
@@ -66,7 +72,8 @@ pub fn consume(
         limit: Arc::clone(&channel.limit),
         prefetch: channel.prefetch,
         no_ack: method.no_ack,
-        exclusive: method.exclusive,
+        // A quorum queue takes no notice of it (B6.7).
+        exclusive: method.exclusive && kind == QueueKind::Classic,
         priority,
     };
     match queue.subscribe(subscription, ctx.now, &mut ctx.effects) {
@@ -123,16 +130,9 @@ fn consume_replies(
     Ok(())
 }
 
-/// `x-priority`, and refusals of what a classic queue cannot do (B6.7).
+/// `x-priority` (B6.7).
 fn priority(arguments: &FieldTable, resource: &str) -> Result<i64, AmqpError> {
     let refuse = |text: String| Err(AmqpError::new(ReplyCode::PreconditionFailed, text));
-    for name in ["x-stream-offset", "x-stream-filter", "x-stream-match-unfiltered"] {
-        if arguments.get(name).is_some() {
-            return refuse(format!(
-                "invalid arg '{name}' for {resource} of queue type rabbit_classic_queue"
-            ));
-        }
-    }
     let Some(value) = arguments.get("x-priority") else {
         return Ok(0);
     };

@@ -1,18 +1,30 @@
 //! basic.get (behaviour B6.10).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::queue::count;
+use crate::broker::resource_queue;
 use crate::protocol::method::basic::{self, Get, GetEmpty};
-use crate::protocol::{AmqpError, FrameKind, Method};
-use crate::queue::{Got, Queue, Waiting};
+use crate::protocol::{AmqpError, FrameKind, Method, ReplyCode};
+use crate::queue::{Got, Queue, QueueKind, Waiting};
 use crate::session::channel::{Answer, Channel};
 use crate::session::context::Context;
+use crate::session::delivery_count::counted;
 use crate::session::source::Source;
 use crate::session::unacked::Held;
 
 pub fn get(ctx: &mut Context, channel: &mut Channel, method: &Get<'_>) -> Result<(), AmqpError> {
     let queue = ctx.queue(channel, method.queue)?;
+    let is_quorum = queue.kind() == QueueKind::Quorum;
+    if is_quorum && queue.declaration.options.single_active_consumer {
+        let resource = resource_queue(queue.name.as_str(), &ctx.vhost.name);
+        let text = format!(
+            "cannot obtain access to locked {resource}. basic.get operations are not supported by \
+             quorum queues with single active consumer"
+        );
+        return Err(AmqpError::new(ReplyCode::ResourceLocked, text));
+    }
     let (queued, remaining) = match queue.get(method.no_ack, ctx.now, &mut ctx.effects) {
         Got::Message { queued, remaining } => (queued, remaining),
         Got::Empty => {
@@ -31,7 +43,8 @@ pub fn get(ctx: &mut Context, channel: &mut Channel, method: &Get<'_>) -> Result
     flag.fill(u8::from(queued.redelivered));
     let remaining = count(remaining).to_be_bytes();
     let method_pieces = [&[0, 60, 0, 71], &tag_and_flag[..], queued.message.address(), &remaining];
-    ctx.output.content(channel.number, ctx.frame_max, method_pieces, &queued.message);
+    let message = if is_quorum { counted(&queued) } else { Cow::Borrowed(&queued.message) };
+    ctx.output.content(channel.number, ctx.frame_max, method_pieces, &message);
     if !method.no_ack {
         let source = Source::got(channel.number, Arc::clone(&queue));
         ctx.limit_patience(&source, channel);

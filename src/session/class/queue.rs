@@ -7,7 +7,7 @@ use crate::names::{QueueName, RoutingKey};
 use crate::protocol::method::queue::{
     self, Bind, BindOk, Declare, DeclareOk, Delete, DeleteOk, Purge, PurgeOk, Unbind, UnbindOk,
 };
-use crate::protocol::{AmqpError, Method, ReplyCode};
+use crate::protocol::{AmqpError, FieldValue, Method, ReplyCode};
 use crate::queue::{Declaration, Options};
 use crate::session::channel::Channel;
 use crate::session::class::exchange::not_default;
@@ -56,6 +56,10 @@ fn declare(
         );
     }
     let name = if name.is_empty() {
+        if method.arguments.get("x-queue-type").and_then(FieldValue::as_str) == Some("quorum") {
+            let text = "Cannot declare a server-named queue for type rabbit_quorum_queue";
+            return Err(AmqpError::new(ReplyCode::PreconditionFailed, text));
+        }
         ctx.vhost.generated_queue_name()
     } else if name.starts_with("amq.") {
         let text = format!("queue name '{name}' contains reserved prefix 'amq.*'");
@@ -72,13 +76,11 @@ fn declare(
     let owner = method.exclusive.then_some(ctx.id);
     let declaration = || {
         let resource = resource_queue(name.as_str(), &ctx.vhost.name);
-        Ok(Declaration {
-            durable: method.durable,
-            auto_delete: method.auto_delete,
-            owner,
-            arguments: method.arguments.clone(),
-            options: Arc::new(Options::parse(&method.arguments, &resource)?),
-        })
+        let options = Arc::new(Options::parse(&method.arguments, &resource)?);
+        let (durable, auto_delete) = (method.durable, method.auto_delete);
+        options.kind.check_flags(durable, method.exclusive, auto_delete, &resource)?;
+        let arguments = method.arguments.clone();
+        Ok(Declaration { durable, auto_delete, owner, arguments, options })
     };
     let notify = ctx.completion(channel);
     // A queue that ends by itself just after it was found is made anew.
@@ -88,8 +90,7 @@ fn declare(
             break (found, counts);
         }
     };
-    if owner.is_some() && !ctx.owned.iter().any(|owned| Arc::ptr_eq(owned, &found.queue))
-    {
+    if owner.is_some() && !ctx.owned.iter().any(|owned| Arc::ptr_eq(owned, &found.queue)) {
         // Some may have ended before their connection. Not looked at each time: there may be many.
         if ctx.owned.len().is_power_of_two() {
             ctx.owned.retain(|owned| !owned.is_deleted());

@@ -51,7 +51,7 @@ fn commit(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
     let store = Arc::clone(ctx.services.broker.message_store());
     let group = store.new_group();
     let flushed = ctx.publisher.flush(group, ctx.now, &mut ctx.effects);
-    let settles = settlements.iter().any(|settlement| is_stored(ctx, settlement));
+    let settles = settlements.iter().any(is_stored);
     let (rejections, others): (Vec<_>, Vec<_>) =
         settlements.into_iter().partition(|settlement| settlement.kind == Kind::Reject);
     for settlement in others {
@@ -84,11 +84,8 @@ fn commit(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
 }
 
 /// Whether the store has to hear of a settlement.
-fn is_stored(ctx: &Context, settlement: &Settlement) -> bool {
-    let Settlement { held, kind, .. } = settlement;
-    *kind != Kind::Requeue
-        && held.queued.message.traits().persistent
-        && ctx.sources.get(held.source).is_some_and(|source| source.logged)
+fn is_stored(settlement: &Settlement) -> bool {
+    settlement.kind != Kind::Requeue && settlement.held.queued.kept
 }
 
 /// Publishes are dropped; settled tags become outstanding again.

@@ -168,6 +168,7 @@ impl Live {
             Record::Message(_)
             | Record::GroupEnd { .. }
             | Record::Redelivered { .. }
+            | Record::Returned { .. }
             | Record::Clean => {}
         }
         Ok(())

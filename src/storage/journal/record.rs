@@ -43,6 +43,7 @@ pub enum Kind {
     Clean,
     MessageAt,
     MessageWithKeys,
+    Returned = 12,
 }
 
 impl Kind {
@@ -59,6 +60,7 @@ impl Kind {
             9 => Self::Clean,
             10 => Self::MessageAt,
             11 => Self::MessageWithKeys,
+            12 => Self::Returned,
             _ => return None,
         })
     }
@@ -75,6 +77,8 @@ pub enum Record<'a> {
     QueueGone { queue: u64 },
     GroupEnd { group: u64, records: u32 },
     Redelivered { queue: u64, ranges: Ranges<'a> },
+    /// How often the messages of a quorum queue have come back.
+    Returned { queue: u64, counts: Counts<'a> },
     Clean,
 }
 
@@ -153,6 +157,25 @@ impl<'a> Ranges<'a> {
     }
 }
 
+/// `(first, last, count)`: positions, both included, of messages that came back so often.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Counts<'a>(&'a [[u8; 20]]);
+
+impl<'a> Counts<'a> {
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        let (entries, rest) = bytes.as_chunks();
+        let counts = Self(entries);
+        (rest.is_empty() && counts.iter().all(|(first, last, _)| first <= last)).then_some(counts)
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = (u64, u64, u32)> {
+        self.0.iter().filter_map(|entry| {
+            let mut entry = entry.as_slice();
+            Some((u64_of(&mut entry)?, u64_of(&mut entry)?, u32_of(&mut entry)?))
+        })
+    }
+}
+
 /// `(position, number, count)`: so many consecutive messages at as many consecutive positions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Runs<'a>(&'a [[u8; 20]]);
@@ -199,6 +222,9 @@ impl<'a> Record<'a> {
                 let queue = u64_of(bytes)?;
                 return Some(Self::Redelivered { queue, ranges: Ranges::of(bytes)? });
             }
+            Kind::Returned => {
+                return Some(Self::Returned { queue: u64_of(bytes)?, counts: Counts::of(bytes)? });
+            }
             Kind::Moved => {
                 let (queue, first, last) = (u64_of(bytes)?, u64_of(bytes)?, u64_of(bytes)?);
                 (first <= last).then_some(Self::Moved { queue, first, last })?
@@ -241,6 +267,7 @@ pub fn plausible(length: usize, prefix: &[u8]) -> bool {
         Some(Kind::Enqueue) => payload > 16 && (payload - 16) % 20 == 0,
         Some(Kind::Settle) => payload > 16 && (payload - 16) % 16 == 0,
         Some(Kind::Settled | Kind::Redelivered) => payload > 8 && (payload - 8) % 16 == 0,
+        Some(Kind::Returned) => payload > 8 && (payload - 8) % 20 == 0,
         Some(Kind::Moved) => payload == 24,
         Some(Kind::QueueGone) => payload == 8,
         Some(Kind::GroupEnd) => payload == 12,
@@ -321,6 +348,13 @@ pub fn put_settled(out: &mut Vec<u8>, queue: u64, ranges: &[(u64, u64)]) -> u32 
 
 pub fn put_redelivered(out: &mut Vec<u8>, queue: u64, ranges: &[(u64, u64)]) -> u32 {
     put_entries(out, Kind::Redelivered, &[queue], ranges, put_range)
+}
+
+pub fn put_returned(out: &mut Vec<u8>, queue: u64, counts: &[(u64, u64, u32)]) -> u32 {
+    put_entries(out, Kind::Returned, &[queue], counts, |out, (first, last, count)| {
+        put_range(out, (first, last));
+        out.extend_from_slice(&count.to_le_bytes());
+    })
 }
 
 pub fn put_moved(out: &mut Vec<u8>, queue: u64, first: u64, last: u64) -> u32 {
@@ -517,6 +551,13 @@ mod tests {
         check(&settle, &Record::Settle { group: 5, queue: 6, ranges: read });
         let settled = one(|out| assert_eq!(put_settled(out, 6, &ranges), 1));
         check(&settled, &Record::Settled { queue: 6, ranges: read });
+        let returned = one(|out| assert_eq!(put_returned(out, 6, &[(1, 2, 3), (9, 9, 1)]), 1));
+        match Record::decode(&returned[FRAME..]) {
+            Some(Record::Returned { queue: 6, counts }) => {
+                assert_eq!(counts.iter().collect::<Vec<_>>(), [(1, 2, 3), (9, 9, 1)]);
+            }
+            other => panic!("{other:?}"),
+        }
         let redelivered = one(|out| assert_eq!(put_redelivered(out, 6, &ranges), 1));
         check(&redelivered, &Record::Redelivered { queue: 6, ranges: read });
 

@@ -68,6 +68,8 @@ pub struct RecoveredQueue {
     /// Positions (first, last) that may have been delivered before; everything, unless the end was
     /// clean. For what is in segments.
     pub redelivered: Vec<(u64, u64)>,
+    /// Positions (first, last) of messages that came back, and how often; known after a clean end only.
+    pub returned: Vec<(u64, u64, u32)>,
     /// No record mentions this position or a later one. Segments may.
     pub next_position: u64,
 }
@@ -141,6 +143,8 @@ struct Reading<'a> {
     groups: HashMap<u64, Vec<Vec<u8>>>,
     /// What the last records in a row say was delivered before.
     redelivered: BTreeMap<u64, RangeSet>,
+    /// And how often that of quorum queues came back.
+    returned: BTreeMap<u64, Vec<(u64, u64, u32)>>,
     clean: bool,
     damaged: Vec<u64>,
     /// The last file and what to cut it to; to nothing for one to remove.
@@ -159,6 +163,7 @@ impl<'a> Reading<'a> {
             next_group: 1,
             groups: HashMap::new(),
             redelivered: BTreeMap::new(),
+            returned: BTreeMap::new(),
             clean: false,
             damaged: Vec::new(),
             torn: None,
@@ -253,6 +258,7 @@ impl<'a> Reading<'a> {
     fn not_the_end(&mut self) {
         self.clean = false;
         self.redelivered.clear();
+        self.returned.clear();
     }
 
     fn record(&mut self, record: &Record<'_>, content: &[u8], file: u64) {
@@ -266,7 +272,13 @@ impl<'a> Reading<'a> {
                 let delivered = self.redelivered.entry(queue).or_default();
                 return ranges.iter().for_each(|(first, last)| delivered.add(first, last));
             }
-            _ => self.redelivered.clear(),
+            Record::Returned { queue, counts } => {
+                return self.returned.entry(queue).or_default().extend(counts.iter());
+            }
+            _ => {
+                self.redelivered.clear();
+                self.returned.clear();
+            }
         }
         match *record {
             Record::Message(message) => {
@@ -348,6 +360,7 @@ impl<'a> Reading<'a> {
                 messages: found,
                 settled: self.live.settled_ranges(queue),
                 redelivered: redelivered.ranges().collect(),
+                returned: self.returned.remove(&queue).unwrap_or_default(),
                 next_position,
             };
             queues.insert(queue, queue_found);

@@ -221,6 +221,10 @@ impl Writer {
         for (queue, ranges) in redelivered {
             record::put_redelivered(&mut self.batch, *queue, ranges);
         }
+        let returned = std::mem::take(&mut *self.shared.returned.lock());
+        for (queue, counts) in &returned {
+            record::put_returned(&mut self.batch, *queue, counts);
+        }
         record::put_clean(&mut self.batch);
         self.enter_batch()?;
         self.write()?;

@@ -30,6 +30,7 @@ const FIXED: usize = 8 + 8 + 1 + 4 + 2 + 4 + 4;
 
 const REDELIVERED: u8 = 1;
 const HAS_EXTRA_KEYS: u8 = 2;
+const KEPT: u8 = 4;
 
 /// What a header says.
 #[derive(Debug, PartialEq)]
@@ -72,7 +73,7 @@ pub fn encode<'a>(
         }
         segment.last = queued.position;
         segment.figures.add(queued);
-        if queued.message.traits().persistent {
+        if queued.kept {
             durable.add(queued);
         }
     }
@@ -109,7 +110,7 @@ fn header(segment: &Segment, durable: Figures, length: u64) -> [u8; HEADER] {
 }
 
 fn put_message(out: &mut Vec<u8>, queued: &Queued) {
-    let Queued { message, position, deadline, redelivered } = queued;
+    let Queued { message, position, deadline, redelivered, kept, delivery_count } = queued;
     let start = out.len();
     let (address, header, extra) = (message.address(), message.header(), message.extra_keys());
     out.reserve(FRAME + FIXED + message.weight());
@@ -117,8 +118,9 @@ fn put_message(out: &mut Vec<u8>, queued: &Queued) {
     out.extend_from_slice(&position.0.to_le_bytes());
     out.extend_from_slice(&deadline.0.to_le_bytes());
     let extra_flag = extra.map_or(0, |_| HAS_EXTRA_KEYS);
-    out.push(if *redelivered { REDELIVERED | extra_flag } else { extra_flag });
-    out.extend_from_slice(&0u32.to_le_bytes());
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    out.push(flag(*redelivered, REDELIVERED) | flag(*kept, KEPT) | extra_flag);
+    out.extend_from_slice(&delivery_count.to_le_bytes());
     out.extend_from_slice(&(address.len() as u16).to_le_bytes());
     out.extend_from_slice(&(header.len() as u32).to_le_bytes());
     out.extend_from_slice(&(extra.map_or(0, <[u8]>::len) as u32).to_le_bytes());
@@ -234,7 +236,7 @@ fn message_in(mut content: &[u8], scratch: &mut Vec<u8>) -> Option<Queued> {
     let position = Position(u64::from_le_bytes(take(rest)?));
     let deadline = Time(u64::from_le_bytes(take(rest)?));
     let [flags] = take(rest)?;
-    let _deliveries = u32::from_le_bytes(take(rest)?);
+    let delivery_count = u32::from_le_bytes(take(rest)?);
     let address = usize::from(u16::from_le_bytes(take(rest)?));
     let header = u32::from_le_bytes(take(rest)?) as usize;
     let extra = u32::from_le_bytes(take(rest)?) as usize;
@@ -247,7 +249,9 @@ fn message_in(mut content: &[u8], scratch: &mut Vec<u8>) -> Option<Queued> {
     }
     let extra = (flags & HAS_EXTRA_KEYS != 0).then_some(extra);
     let message: Message = message_of(address, header, extra, body, scratch);
-    Some(Queued { message, position, deadline, redelivered: flags & REDELIVERED != 0 })
+    let redelivered = flags & REDELIVERED != 0;
+    let kept = flags & KEPT != 0 || message.traits().persistent;
+    Some(Queued { message, position, deadline, redelivered, kept, delivery_count })
 }
 
 fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {

@@ -74,7 +74,7 @@ impl HeldPager {
         self.files.lock().insert(*numbers, messages.to_vec());
         let position =
             |queued: Option<&Queued>| queued.map_or(Position(0), |queued| queued.position);
-        let persistent = |queued: &&Queued| queued.message.traits().persistent;
+        let persistent = |queued: &&Queued| queued.kept;
         Ok(Segment {
             number: *numbers,
             queue: queue.filter(|_| messages.iter().any(|queued| persistent(&queued))),

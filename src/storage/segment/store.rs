@@ -218,7 +218,7 @@ impl Shared {
         buffer: &mut Vec<u8>,
     ) -> Result<Segment, StoreError> {
         // What is transient throughout need not survive, whosever it is.
-        let persistent = |queued: &Queued| queued.message.traits().persistent;
+        let persistent = |queued: &Queued| queued.kept;
         let queue = queue.filter(|_| messages.iter().any(persistent));
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let segment = format::encode(number, queue, messages.iter(), buffer);

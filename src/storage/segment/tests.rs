@@ -39,7 +39,14 @@ fn message(persistent: bool, body: &[u8]) -> Message {
 
 fn queued(position: u64, persistent: bool, body: &[u8]) -> Queued {
     let message = message(persistent, body);
-    Queued { message, position: Position(position), deadline: Time::NEVER, redelivered: false }
+    Queued {
+        message,
+        position: Position(position),
+        deadline: Time::NEVER,
+        redelivered: false,
+        kept: persistent,
+        delivery_count: 0,
+    }
 }
 
 /// Persistent ones, from position 1 on.
