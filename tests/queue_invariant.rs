@@ -97,7 +97,7 @@ fn setup() -> impl Strategy<Value = Setup> {
                     message_ttl_millis: ttl,
                     max_length: length,
                     max_length_bytes: bytes,
-                    overflow,
+                    overflow: Some(overflow),
                     max_priority,
                     single_active_consumer: single,
                     ..reporting()

@@ -54,7 +54,8 @@ async fn definitions_survive_a_kill() {
 
     for _ in 0..2 {
         let broker = Broker::start(data.path());
-        let recovered = "recovered 1 vhosts, 2 exchanges, 50 queues, 2 bindings, 0 left out, ";
+        let recovered =
+            "recovered 1 vhosts, 2 exchanges, 50 queues, 2 bindings, 0 policies, 0 left out, ";
         assert!(broker.log.iter().any(|line| line.contains(recovered)), "{:?}", broker.log);
         let channel = broker.channel().await;
         declare(&channel, true).await;
@@ -257,7 +258,7 @@ async fn measure_declares_and_restarts() {
 
 /// How often a message of a quorum queue failed counts over a clean end; after any other, it starts at
 /// nothing. The message itself is there however it was published.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quorum_queues_keep_transient_messages_and_their_counts() {
     let data = tempfile::tempdir().unwrap();
     let mut broker = Broker::start(data.path());

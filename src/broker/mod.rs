@@ -17,6 +17,7 @@ mod alarms;
 mod dead_letter;
 mod death;
 mod deduplication;
+mod policy;
 mod publish;
 mod recovery;
 mod refill;
@@ -34,6 +35,7 @@ use std::task::{Context, Poll};
 use parking_lot::{Mutex, RwLock};
 
 pub use self::alarms::{Alarms, Resource};
+pub use self::policy::{Applied, ApplyTo, InvalidPolicy, Policy, PolicyScope};
 pub use self::publish::{Confirm, Destinations, Flushed, Publisher, Way};
 pub use self::recovery::Recovered;
 pub use self::refill::Found;
@@ -140,6 +142,13 @@ impl Broker {
 
     pub fn vhost(&self, name: &str) -> Option<Arc<Vhost>> {
         self.vhosts.read().get(name).cloned()
+    }
+
+    /// All vhosts, by name.
+    pub fn vhosts(&self) -> Vec<Arc<Vhost>> {
+        let mut vhosts: Vec<Arc<Vhost>> = self.vhosts.read().values().cloned().collect();
+        vhosts.sort_by(|one, two| one.name.cmp(&two.name));
+        vhosts
     }
 
     /// When [`tick`](Self::tick) has something to do.

@@ -7,13 +7,16 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::policy::Policy;
 use super::topology::{BindingEnd, ExchangeDeclaration, Topology, resource_queue};
 use super::{Broker, Vhost};
 use crate::exchange::ExchangeKind;
 use crate::names::{ExchangeName, QueueName};
 use crate::protocol::{AmqpError, ReplyCode};
 use crate::queue::{ConnectionId, Declaration, Effects, Options, Queue, QueueKind};
-use crate::storage::{BindingRecord, Definition, ExchangeRecord, QueueId, QueueRecord, Record};
+use crate::storage::{
+    BindingRecord, Definition, ExchangeRecord, PolicyRecord, QueueId, QueueRecord, Record,
+};
 use crate::time::Time;
 
 /// What came back.
@@ -23,6 +26,7 @@ pub struct Recovered {
     pub exchanges: usize,
     pub queues: usize,
     pub bindings: usize,
+    pub policies: usize,
     /// Definitions left out.
     pub skipped: usize,
     /// Queues among them: their messages are neither served nor to be thrown away.
@@ -31,11 +35,11 @@ pub struct Recovered {
 
 impl fmt::Display for Recovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { vhosts, exchanges, queues, bindings, skipped, .. } = self;
+        let Self { vhosts, exchanges, queues, bindings, policies, skipped, .. } = self;
         write!(
             f,
             "{vhosts} vhosts, {exchanges} exchanges, {queues} queues, {bindings} bindings, \
-             {skipped} left out"
+             {policies} policies, {skipped} left out"
         )
     }
 }
@@ -46,9 +50,11 @@ impl Broker {
         // Ends before the bindings between them. Stores keep them in this order anyway.
         definitions.sort_by_key(|definition| match definition.record {
             Record::Vhost => 0,
-            Record::Exchange(_) => 1,
-            Record::Queue(_) => 2,
-            Record::Binding(_) => 3,
+            // Before what they apply to.
+            Record::Policy(_) => 1,
+            Record::Exchange(_) => 2,
+            Record::Queue(_) => 3,
+            Record::Binding(_) => 4,
         });
         let mut recovered = Recovered::default();
         let mut vhost: Option<Arc<Vhost>> = None;
@@ -122,6 +128,10 @@ impl Recovered {
                 }
                 (what, restored, &mut self.queues)
             }
+            Record::Policy(record) => {
+                let what = format!("policy '{}'", record.name);
+                (what, vhost.restore_policy(record), &mut self.policies)
+            }
             Record::Binding(record) => {
                 let what = format!("binding from '{}' to '{}'", record.source, record.destination);
                 (what, vhost.restore_binding(record), &mut self.bindings)
@@ -166,6 +176,17 @@ impl Vhost {
         let mut effects = Effects::default();
         queue.declared(now, &mut effects);
         self.act(now, &mut effects);
+        Ok(())
+    }
+
+    fn restore_policy(&self, record: PolicyRecord) -> Result<(), AmqpError> {
+        let policy = Policy::restore(record)
+            .map_err(|error| AmqpError::new(ReplyCode::PreconditionFailed, error.to_string()))?;
+        self.change(|topology| {
+            topology.policies.put(policy);
+            // The predeclared exchanges are there; there is no queue yet.
+            topology.apply_policies();
+        });
         Ok(())
     }
 

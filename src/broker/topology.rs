@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ahash::{AHashMap, AHashSet};
 
 use super::deduplication::Deduplication;
+use super::policy::Policies;
 use crate::exchange::{Binding, ExchangeKind, ExchangeType, RoutingView, Target, digest, mix};
 use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::{AmqpError, FieldTable, FieldValue, Properties, ReplyCode};
@@ -86,6 +87,7 @@ impl Target for Destination {
 
 struct Exchange {
     declaration: ExchangeDeclaration,
+    /// By argument, or else by policy.
     alternate: Option<ExchangeName>,
     router: Box<dyn ExchangeType<Destination>>,
     deduplication: Option<Box<Deduplication>>,
@@ -127,6 +129,7 @@ pub(super) struct Way {
 
 pub(super) struct Topology {
     vhost: VhostName,
+    pub(super) policies: Policies,
     exchanges: AHashMap<ExchangeName, Exchange>,
     queues: AHashMap<QueueName, Arc<Queue>>,
     /// Which exchanges have bindings to a destination, so that it can be removed without a search.
@@ -138,6 +141,7 @@ impl Topology {
     pub(super) fn new(vhost: VhostName) -> Self {
         let mut topology = Self {
             vhost,
+            policies: Policies::default(),
             exchanges: AHashMap::new(),
             queues: AHashMap::new(),
             incoming: HashMap::new(),
@@ -222,7 +226,7 @@ impl Topology {
     }
 
     pub(super) fn add_exchange(&mut self, name: ExchangeName, declaration: ExchangeDeclaration) {
-        let alternate = alternate_of(&declaration.arguments, "").ok().flatten();
+        let alternate = alternate(&self.policies, &name, &declaration);
         let router = declaration.kind.router(&declaration.arguments);
         let deduplication = Deduplication::parse(&declaration).ok().flatten();
         let bindings = HashSet::new();
@@ -234,8 +238,20 @@ impl Topology {
         self.queues.values().cloned().collect()
     }
 
+    /// The queue is new: nothing in it can be at odds with a policy.
     pub(super) fn add_queue(&mut self, queue: Arc<Queue>) {
+        configure(&self.policies, &queue);
         self.queues.insert(queue.name.clone(), queue);
+    }
+
+    /// The policies have changed. Returns the queues for which that changes anything, for the caller
+    /// to enforce it when the lock is gone.
+    pub(super) fn apply_policies(&mut self) -> Vec<Arc<Queue>> {
+        for (name, exchange) in &mut self.exchanges {
+            exchange.alternate = alternate(&self.policies, name, &exchange.declaration);
+        }
+        let changed = self.queues.values().filter(|queue| configure(&self.policies, queue));
+        changed.cloned().collect()
     }
 
     /// Behaviour B4.5. The exchange exists; the caller has refused the system's own.
@@ -492,6 +508,26 @@ impl Topology {
     fn exchange_text(&self, name: &str) -> String {
         resource_exchange(name, &self.vhost)
     }
+}
+
+/// Makes a queue go by its arguments and policies. True when that changed anything.
+fn configure(policies: &Policies, queue: &Queue) -> bool {
+    let arguments = &queue.declaration.options;
+    let rules = policies.for_queue(queue.name.as_str(), arguments.kind).rules();
+    queue.configure(rules.map_or_else(|| (**arguments).clone(), |rules| rules.with(arguments)))
+}
+
+/// Where an exchange's unroutable messages go: the argument wins (behaviour B10.9).
+fn alternate(
+    policies: &Policies,
+    name: &ExchangeName,
+    declaration: &ExchangeDeclaration,
+) -> Option<ExchangeName> {
+    let argument = alternate_of(&declaration.arguments, "").ok().flatten();
+    argument.or_else(|| {
+        let policy = policies.for_exchange(name.as_str())?;
+        policy.alternate_exchange().map(ExchangeName::from)
+    })
 }
 
 /// The `alternate-exchange` argument (behaviour B4.2, B4.13).

@@ -95,7 +95,7 @@ impl Vhost {
         read(&self.topology.read())
     }
 
-    fn commit(&self, change: Change, notify: Notify<'_>) -> Commit {
+    pub(super) fn commit(&self, change: Change, notify: Notify<'_>) -> Commit {
         self.definitions.commit(&self.name, change, notify())
     }
 

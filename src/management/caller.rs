@@ -44,6 +44,27 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// A virtual host whose policies the caller may change.
+    pub fn policymaker(&self, api: &Api, vhost: &str) -> Result<Arc<Vhost>, Refusal> {
+        let vhost = api.services.broker.vhost(vhost).ok_or(Refusal::NotFound)?;
+        let permitted = self.user.tags.contains(&Tag::Policymaker)
+            && api.services.authenticator.may_access_vhost(&self.user.name, &vhost.name);
+        match self.is_administrator() || permitted {
+            true => Ok(vhost),
+            false => Err(Refusal::NotAuthorised("User not authorised to access object")),
+        }
+    }
+
+    /// A virtual host, for an administrator.
+    pub fn administrator(&self, api: &Api, vhost: &str) -> Result<Arc<Vhost>, Refusal> {
+        if !self.is_administrator() {
+            return Err(Refusal::NotAuthorised("Not administrator user"));
+        }
+        api.services.broker.vhost(vhost).ok_or(Refusal::NotFound)
+    }
+}
+
 impl FromRequestParts<Arc<Api>> for Caller {
     type Rejection = Refusal;
 

@@ -13,6 +13,7 @@
 mod caller;
 mod convention;
 mod handler;
+mod json;
 mod refusal;
 mod socket;
 

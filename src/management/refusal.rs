@@ -25,6 +25,8 @@ pub(super) enum Refusal {
     NotAcceptable,
     BadRequest(Cow<'static, str>),
     TimedOut,
+    /// The change could not be made durable; the broker is about to stop for it.
+    NotStored,
 }
 
 impl Refusal {
@@ -46,6 +48,10 @@ impl IntoResponse for Refusal {
             Self::NotFound => Self::body(StatusCode::NOT_FOUND, "Object Not Found", "Not Found"),
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE.into_response(),
             Self::BadRequest(reason) => Self::body(StatusCode::BAD_REQUEST, "bad_request", &reason),
+            Self::NotStored => {
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                Self::body(status, "internal_server_error", "the change could not be stored")
+            }
             Self::TimedOut => {
                 let reason = "the request took too long";
                 Self::body(StatusCode::REQUEST_TIMEOUT, "request_timeout", reason)

@@ -16,6 +16,17 @@ pub enum Overflow {
     RejectPublishDlx,
 }
 
+impl Overflow {
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "drop-head" => Some(Self::DropHead),
+            "reject-publish" => Some(Self::RejectPublish),
+            "reject-publish-dlx" => Some(Self::RejectPublishDlx),
+            _ => None,
+        }
+    }
+}
+
 /// What becomes of a delivery that a client does not settle in time (behaviour B6.16).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum TimeoutAction {
@@ -45,7 +56,8 @@ pub struct Options {
     pub expires_millis: Option<u64>,
     pub max_length: Option<u64>,
     pub max_length_bytes: Option<u64>,
-    pub overflow: Overflow,
+    /// `None` is [`Overflow::DropHead`], unless a policy says otherwise.
+    pub overflow: Option<Overflow>,
     pub dead_letter_exchange: Option<String>,
     pub dead_letter_routing_key: Option<String>,
     pub max_priority: Option<u8>,
@@ -59,7 +71,7 @@ pub struct Options {
     /// As it was said; see [`delivery_limit`](Self::delivery_limit).
     pub delivery_limit: Option<i64>,
     /// A dead letter that cannot be delivered is kept (behaviour B13.7).
-    pub dead_letter_at_least_once: bool,
+    pub dead_letter_at_least_once: Option<bool>,
 }
 
 /// Arguments that the equivalence check of a redeclare looks at, in RabbitMQ's order (behaviour B5.4).
@@ -98,7 +110,7 @@ impl Options {
             expires_millis: reader.integer("x-expires", 1, TTL_MAX_MILLIS)?,
             max_length: reader.integer("x-max-length", 0, i64::MAX)?,
             max_length_bytes: reader.integer("x-max-length-bytes", 0, i64::MAX)?,
-            overflow: reader.overflow(kind)?,
+            overflow: reader.overflow()?,
             dead_letter_exchange: reader.dead_letter_exchange()?,
             dead_letter_routing_key: reader.dead_letter_routing_key()?,
             max_priority: reader.max_priority()?,
@@ -107,8 +119,7 @@ impl Options {
             consumer_timeout_millis: reader.integer("x-consumer-timeout", 0, i64::MAX)?,
             consumer_timeout_action: reader.timeout_action()?,
             delivery_limit: arguments.get("x-delivery-limit").and_then(FieldValue::as_int),
-            dead_letter_at_least_once: kind == QueueKind::Quorum
-                && reader.dead_letter_strategy()?,
+            dead_letter_at_least_once: reader.dead_letter_strategy(kind)?,
         };
         reader.one_of("x-queue-mode", "mode", &["default", "lazy"])?;
         reader.queue_version()?;
@@ -123,6 +134,14 @@ impl Options {
         match (self.kind, self.delivery_limit.unwrap_or(DELIVERY_LIMIT_DEFAULT)) {
             (QueueKind::Classic, _) | (_, ..0) => None,
             (QueueKind::Quorum, limit) => Some(u32::try_from(limit).unwrap_or(u32::MAX)),
+        }
+    }
+
+    pub fn overflow(&self) -> Overflow {
+        match (self.kind, self.overflow.unwrap_or_default()) {
+            // Behaviour B13.6.
+            (QueueKind::Quorum, Overflow::RejectPublishDlx) => Overflow::DropHead,
+            (_, overflow) => overflow,
         }
     }
 
@@ -251,14 +270,13 @@ impl ArgumentReader<'_> {
         }
     }
 
-    fn overflow(&self, kind: QueueKind) -> Result<Overflow, AmqpError> {
-        match self.string("x-overflow")? {
-            None | Some("drop-head") => Ok(Overflow::DropHead),
-            Some("reject-publish") => Ok(Overflow::RejectPublish),
-            // Behaviour B13.6.
-            Some("reject-publish-dlx") if kind == QueueKind::Quorum => Ok(Overflow::DropHead),
-            Some("reject-publish-dlx") => Ok(Overflow::RejectPublishDlx),
-            Some(_) => self.invalid("x-overflow", "invalid_overflow"),
+    fn overflow(&self) -> Result<Option<Overflow>, AmqpError> {
+        let Some(word) = self.string("x-overflow")? else {
+            return Ok(None);
+        };
+        match Overflow::parse(word) {
+            Some(overflow) => Ok(Some(overflow)),
+            None => self.invalid("x-overflow", "invalid_overflow"),
         }
     }
 
@@ -336,10 +354,15 @@ impl ArgumentReader<'_> {
     }
 
     /// Whether `at-least-once` was asked for.
-    fn dead_letter_strategy(&self) -> Result<bool, AmqpError> {
+    fn dead_letter_strategy(&self, kind: QueueKind) -> Result<Option<bool>, AmqpError> {
+        // On other types it is refused whatever it says.
+        if kind != QueueKind::Quorum {
+            return Ok(None);
+        }
         match self.string("x-dead-letter-strategy")? {
-            None | Some("at-most-once") => Ok(false),
-            Some("at-least-once") => Ok(true),
+            None => Ok(None),
+            Some("at-most-once") => Ok(Some(false)),
+            Some("at-least-once") => Ok(Some(true)),
             Some(_) => self.invalid("x-dead-letter-strategy", "invalid_dlx_strategy"),
         }
     }

@@ -223,6 +223,37 @@ impl Queue {
         Arc::clone(&self.state.lock().options)
     }
 
+    /// From now on this holds, for policies have changed. True when that is anything new: then
+    /// [`enforce`](Self::enforce) is to be called, without the locks that the caller may hold now.
+    pub fn configure(&self, options: Options) -> bool {
+        let mut state = self.state.lock();
+        if *state.options == options {
+            return false;
+        }
+        state.restart_expiry |= state.options.expires_millis != options.expires_millis;
+        let timeout = options.consumer_timeout_millis.unwrap_or(TIMEOUT_UNSET);
+        self.consumer_timeout.store(timeout, Ordering::Relaxed);
+        state.ready.set_returned_first(options.delivery_limit().is_some());
+        state.options = Arc::new(options);
+        true
+    }
+
+    /// What the options demand of what is in the queue already: too much of it goes, and the time of
+    /// its disuse counts from now if that changed. Deadlines of messages stay (behaviour B8.2).
+    pub fn enforce(self: &Arc<Self>, now: Time, effects: &mut Effects) {
+        let mut state = self.state.lock();
+        if state.deleted {
+            return;
+        }
+        if std::mem::take(&mut state.restart_expiry) {
+            state.unused_until = Time::NEVER;
+            state.touch(now);
+        }
+        state.drop_expired(self, now, effects);
+        state.drop_overflow(self, effects);
+        state.report_deadline(self, effects);
+    }
+
     /// How long clients may have a delivery without settling it; 0 is as long as they like. `None`
     /// leaves it to the broker's setting.
     pub fn consumer_timeout_millis(&self) -> Option<u64> {

@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) unacked: usize,
     /// When a queue with `x-expires` ends unless it is used before.
     pub(super) unused_until: Time,
+    /// Policies have changed `expires` since it was last enforced.
+    pub(super) restart_expiry: bool,
     pub(super) deleted: bool,
     /// Who waits for a message on its way from disk.
     pub(super) waiting: Vec<Waiting>,
@@ -45,6 +47,7 @@ impl State {
             options,
             unacked: 0,
             unused_until: Time::NEVER,
+            restart_expiry: false,
             deleted: false,
             waiting: Vec::new(),
             leftover: None,
@@ -86,12 +89,12 @@ impl State {
         self.drop_expired(queue, now, effects);
         let mut log = None;
         for incoming in batch.drain(..) {
-            if options.overflow != Overflow::DropHead
+            if options.overflow() != Overflow::DropHead
                 && self.would_overflow(&options, &incoming.message)
             {
                 // The check comes before any waiting consumer (behaviour B8.9).
                 rejected.push(incoming.token);
-                if options.overflow == Overflow::RejectPublishDlx {
+                if options.overflow() == Overflow::RejectPublishDlx {
                     // It never was in the queue, so there is nothing the store should forget.
                     effects.bury_unborn(queue, &options, incoming.message);
                 }
@@ -204,7 +207,7 @@ impl State {
     }
 
     pub(super) fn drop_overflow(&mut self, queue: &Arc<Queue>, effects: &mut Effects) {
-        if self.options.overflow != Overflow::DropHead {
+        if self.options.overflow() != Overflow::DropHead {
             return;
         }
         let (length, bytes) = self.options.limits();

@@ -1,6 +1,6 @@
 //! What survives a restart.
 //!
-//! Two seams: [`DefinitionStore`] for vhosts, exchanges, queues and bindings, [`MessageStore`] for
+//! Two seams: [`DefinitionStore`] for vhosts, exchanges, queues, bindings and policies, [`MessageStore`] for
 //! persistent messages in durable queues. Both may answer later than they are asked, and whoever asks
 //! is built for that: a declare is answered after its commit, a publish is confirmed once the store's
 //! durable position has passed it.
@@ -62,6 +62,11 @@ pub enum Change {
     },
     PutBinding(BindingRecord),
     DeleteBinding(BindingRecord),
+    PutPolicy(PolicyRecord),
+    DeletePolicy {
+        operator: bool,
+        name: String,
+    },
 }
 
 /// A durable exchange.
@@ -93,6 +98,18 @@ pub struct BindingRecord {
     pub arguments: FieldTable,
 }
 
+/// A policy, of a user or of the operator.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyRecord {
+    /// At most 255 bytes. Users' and operators' names are apart.
+    pub name: String,
+    pub operator: bool,
+    pub pattern: String,
+    pub apply_to: String,
+    pub priority: i64,
+    pub definition: FieldTable,
+}
+
 /// What a store kept over a restart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Definition {
@@ -106,6 +123,7 @@ pub enum Record {
     Exchange(ExchangeRecord),
     Queue(QueueRecord),
     Binding(BindingRecord),
+    Policy(PolicyRecord),
 }
 
 /// When a change is durable.

@@ -326,13 +326,13 @@ impl World {
                 self.known.insert((u64::from(known.line) << 56) + *taken, known);
             }
         }
-        if options.overflow == Overflow::DropHead || self.deleted {
+        if options.overflow() == Overflow::DropHead || self.deleted {
             assert!(rejected.is_empty());
         } else if let [(_, body)] = batch {
             let full = ready >= length || ready_bytes + body > bytes;
             assert_eq!(!rejected.is_empty(), full, "{ready} of {length}, {ready_bytes} of {bytes}");
         }
-        if options.overflow == Overflow::RejectPublishDlx {
+        if options.overflow() == Overflow::RejectPublishDlx {
             // The refused are reported dead, though they were never in the queue.
             for _ in &rejected {
                 let dead = &self.effects.dead;
@@ -770,7 +770,7 @@ impl World {
             assert_eq!(connection.outbox.room(), room, "outbox room");
         }
         let options = &self.setup.options;
-        if options.overflow == Overflow::DropHead {
+        if options.overflow() == Overflow::DropHead {
             let (length, bytes) = options.limits();
             assert!(self.count(|known| known.place == Place::Ready) <= length);
             assert!(self.ready().map(|(_, known)| known.body).sum::<usize>() <= bytes);

@@ -2,6 +2,7 @@
 
 mod aliveness;
 mod health;
+mod policy;
 mod user;
 mod version;
 
@@ -15,6 +16,7 @@ use axum::routing::get;
 use super::Api;
 use super::convention::BODY_BYTES_MAX;
 use super::refusal::Refusal;
+use crate::broker::PolicyScope;
 
 pub(super) fn router(api: Arc<Api>) -> Router {
     let api_routes = Router::new()
@@ -23,6 +25,8 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/auth", get(user::auth))
         .route("/whoami", get(user::whoami))
         .route("/aliveness-test/{vhost}", get(aliveness::aliveness_test))
+        .nest("/policies", policy::router(PolicyScope::User))
+        .nest("/operator-policies", policy::router(PolicyScope::Operator))
         .nest("/health/checks", health::router());
     Router::new()
         .nest("/api", api_routes)

@@ -6,10 +6,12 @@
 //! | 1 exchange | name | type, flags, arguments |
 //! | 2 queue | name | id, flags, arguments |
 //! | 3 binding | source, to queue?, destination, routing key, digest | arguments |
+//! | 4 policy | operator's?, name | pattern, apply to, priority, definition |
 //!
 //! A row's key is vhost, kind and name. Strings, numbers and tables are written as AMQP writes them,
 //! which loses nothing of any type. The arguments of a binding are part of what it is (behaviour
-//! B4.8); a digest of them keeps its key short. Any change of this is a new [`FORMAT`].
+//! B4.8); a digest of them keeps its key short. Any change of this is a new [`FORMAT`];
+//! a new kind is not, since a version that does not know it says so and changes nothing.
 
 use redb::TableDefinition;
 use sha2::{Digest, Sha256};
@@ -18,7 +20,7 @@ use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::FieldTable;
 use crate::protocol::wire::{Fault, Taken, put, take};
 use crate::storage::{
-    BindingRecord, Change, Definition, ExchangeRecord, QueueId, QueueRecord, Record,
+    BindingRecord, Change, Definition, ExchangeRecord, PolicyRecord, QueueId, QueueRecord, Record,
 };
 
 /// The version of everything in this file.
@@ -39,6 +41,7 @@ const VHOST: u8 = 0;
 const EXCHANGE: u8 = 1;
 const QUEUE: u8 = 2;
 const BINDING: u8 = 3;
+const POLICY: u8 = 4;
 
 const AUTO_DELETE: u8 = 1;
 const INTERNAL: u8 = 2;
@@ -77,6 +80,13 @@ impl Write {
             Change::DeleteBinding(binding) => {
                 Self::Delete { kind: BINDING, name: binding_name(binding) }
             }
+            Change::PutPolicy(policy) => {
+                let name = policy_name(policy.operator, &policy.name);
+                Self::Put { kind: POLICY, name, value: policy_value(policy) }
+            }
+            Change::DeletePolicy { operator, name } => {
+                Self::Delete { kind: POLICY, name: policy_name(*operator, name) }
+            }
         }
     }
 }
@@ -94,6 +104,22 @@ fn queue_value(queue: &QueueRecord) -> Vec<u8> {
     put::longlong(&mut value, queue.id.0);
     put::octet(&mut value, flags(queue.auto_delete, false));
     put::table(&mut value, &queue.arguments);
+    value
+}
+
+fn policy_name(operator: bool, name: &str) -> Vec<u8> {
+    let mut row = Vec::new();
+    put::octet(&mut row, u8::from(operator));
+    put::shortstr(&mut row, name);
+    row
+}
+
+fn policy_value(policy: &PolicyRecord) -> Vec<u8> {
+    let mut value = Vec::new();
+    put::longstr(&mut value, policy.pattern.as_bytes());
+    put::shortstr(&mut value, &policy.apply_to);
+    put::longlong(&mut value, policy.priority.cast_unsigned());
+    put::table(&mut value, &policy.definition);
     value
 }
 
@@ -137,6 +163,7 @@ pub(super) fn decode(
             let arguments = whole(value, take::table)?;
             Record::Binding(binding(name, arguments).map_err(Fault::of)?)
         }
+        POLICY => Record::Policy(whole(value, |value| policy(name, value))?),
         _ => return Err(Fault::Trailing),
     };
     Ok(Definition { vhost: VhostName::from(vhost), record })
@@ -187,6 +214,24 @@ fn binding(name: &[u8], arguments: FieldTable) -> Result<BindingRecord, nom::Err
         routing_key: RoutingKey::from(routing_key),
         arguments,
     })
+}
+
+fn policy<'a>(name: &[u8], value: &'a [u8]) -> Taken<'a, PolicyRecord> {
+    let (value, pattern) = take::longstr(value)?;
+    let (value, apply_to) = take::shortstr(value)?;
+    let (value, priority) = take::longlong(value)?;
+    let (rest, definition) = take::table(value)?;
+    let (name, operator) = take::octet(name)?;
+    let (_, name) = take::shortstr(name)?;
+    let record = PolicyRecord {
+        name: name.to_owned(),
+        operator: operator != 0,
+        pattern: text(pattern)?.to_owned(),
+        apply_to: apply_to.to_owned(),
+        priority: priority.cast_signed(),
+        definition,
+    };
+    Ok((rest, record))
 }
 
 fn text(bytes: &[u8]) -> Result<&str, nom::Err<Fault>> {

@@ -6,7 +6,7 @@ use redb::StorageBackend;
 
 use super::*;
 use crate::protocol::{FieldTable, FieldValue};
-use crate::storage::{BindingRecord, ExchangeRecord, QueueRecord, Record};
+use crate::storage::{BindingRecord, ExchangeRecord, PolicyRecord, QueueRecord, Record};
 
 fn every_type() -> FieldTable {
     let nested: FieldTable =
@@ -81,6 +81,7 @@ fn names(definitions: &[Definition]) -> Vec<String> {
             Record::Vhost => format!("{vhost}"),
             Record::Exchange(exchange) => format!("{vhost} exchange {}", exchange.name),
             Record::Queue(queue) => format!("{vhost} queue {}", queue.name),
+            Record::Policy(policy) => format!("{vhost} policy {}", policy.name),
             Record::Binding(binding) => {
                 format!(
                     "{vhost} {}-{}->{}",
@@ -113,6 +114,16 @@ fn every_definition_and_argument_type_survives() {
         binding(&longest, &longest, &longest, every_type()),
         BindingRecord { to_queue: false, ..binding("", "q", "", FieldTable::new()) },
     ];
+    let policy = PolicyRecord {
+        name: longest.clone(),
+        operator: false,
+        pattern: "^ä|".repeat(1000),
+        apply_to: "quorum_queues".to_owned(),
+        priority: i64::MIN,
+        definition: every_type(),
+    };
+    // One name, two policies.
+    let operator = PolicyRecord { operator: true, ..policy.clone() };
     let store = open(directory.path());
     let [one, two] = bindings.clone();
     // In the wrong order, which the file puts right.
@@ -120,6 +131,11 @@ fn every_definition_and_argument_type_survives() {
         &store,
         "v\0",
         [
+            Change::PutPolicy(operator.clone()),
+            Change::PutPolicy(policy.clone()),
+            Change::PutPolicy(PolicyRecord { name: "gone".to_owned(), ..policy.clone() }),
+            Change::DeletePolicy { operator: true, name: "gone".to_owned() },
+            Change::DeletePolicy { operator: false, name: "gone".to_owned() },
             Change::PutBinding(one),
             Change::PutBinding(two),
             Change::PutQueue(queue.clone()),
@@ -133,6 +149,8 @@ fn every_definition_and_argument_type_survives() {
         Record::Queue(queue),
         Record::Binding(bindings[1].clone()),
         Record::Binding(bindings[0].clone()),
+        Record::Policy(policy),
+        Record::Policy(operator),
     ];
     let expected = expected.map(|record| Definition { vhost: "v\0".into(), record });
     assert_eq!(store.load().unwrap(), expected);

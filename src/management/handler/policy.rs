@@ -1,0 +1,203 @@
+//! Policies and operator policies: `/policies` and `/operator-policies`, alike but for who may.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use parking_lot::Mutex;
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+
+use super::Name;
+use crate::broker::{Policy, PolicyScope, Vhost};
+use crate::management::Api;
+use crate::management::caller::Caller;
+use crate::management::json::{from_json, table_to_json};
+use crate::management::refusal::Refusal;
+use crate::protocol::FieldTable;
+use crate::queue::Effects;
+use crate::storage::{Commit, StoreError};
+
+type Names = Result<Path<(String, String)>, axum::extract::rejection::PathRejection>;
+
+pub(super) fn router(scope: PolicyScope) -> Router<Arc<Api>> {
+    let list = move |caller, api| async move { list(scope, &caller, api) };
+    let list_vhost = move |caller, api, name| async move { list_vhost(scope, &caller, api, name) };
+    let one = move |caller, api, names| async move { one(scope, &caller, api, names) };
+    let put = move |caller, api, names, body| put(scope, caller, api, names, body);
+    let delete = move |caller, api, names| delete(scope, caller, api, names);
+    Router::new()
+        .route("/", get(list))
+        .route("/{vhost}", get(list_vhost))
+        .route("/{vhost}/{name}", get(one).put(put).delete(delete))
+}
+
+/// Of the vhosts that the caller may enter.
+fn list(scope: PolicyScope, caller: &Caller, State(api): State<Arc<Api>>) -> Json<Value> {
+    let vhosts = api.services.broker.vhosts().into_iter();
+    let visible = vhosts.filter(|vhost| caller.vhost(&api, vhost.name.as_str()).is_ok());
+    Json(visible.flat_map(|vhost| policies(scope, &vhost)).collect())
+}
+
+fn list_vhost(
+    scope: PolicyScope,
+    caller: &Caller,
+    State(api): State<Arc<Api>>,
+    Name(vhost): Name,
+) -> Result<Json<Value>, Refusal> {
+    let vhost = caller.vhost(&api, &vhost)?;
+    Ok(Json(policies(scope, &vhost).into()))
+}
+
+fn one(
+    scope: PolicyScope,
+    caller: &Caller,
+    State(api): State<Arc<Api>>,
+    names: Names,
+) -> Result<Json<Value>, Refusal> {
+    let (vhost, name) = decoded(names)?;
+    let vhost = caller.policymaker(&api, &vhost)?;
+    let policy = vhost.policy(scope, &name).ok_or(Refusal::NotFound)?;
+    Ok(Json(shown(&vhost, &policy)))
+}
+
+async fn put(
+    scope: PolicyScope,
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    names: Names,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let (vhost, name) = decoded(names)?;
+    let vhost = may_change(scope, &caller, &api, &vhost)?;
+    let terms = terms(&body)?;
+    let policy = Policy::parse(scope, &name, &terms).map_err(|invalid| {
+        Refusal::BadRequest(format!("Validation failed\n\n{invalid}\n").into())
+    })?;
+    let mut effects = Effects::default();
+    let (notify, committed) = completion();
+    let (existed, commit) = vhost.put_policy(policy, api.now(), &mut effects, &notify);
+    effects.wakes.ring();
+    tracing::info!(vhost = %vhost.name, name, ?scope, user = %caller.user.name, "policy put");
+    wait(commit, committed).await?;
+    Ok(if existed { StatusCode::NO_CONTENT } else { StatusCode::CREATED })
+}
+
+async fn delete(
+    scope: PolicyScope,
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    names: Names,
+) -> Result<Response, Refusal> {
+    let (vhost, name) = decoded(names)?;
+    let vhost = may_change(scope, &caller, &api, &vhost)?;
+    let mut effects = Effects::default();
+    let (notify, committed) = completion();
+    let commit = vhost
+        .delete_policy(scope, &name, api.now(), &mut effects, &notify)
+        .ok_or(Refusal::NotFound)?;
+    effects.wakes.ring();
+    tracing::info!(vhost = %vhost.name, name, ?scope, user = %caller.user.name, "policy deleted");
+    wait(commit, committed).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn may_change(
+    scope: PolicyScope,
+    caller: &Caller,
+    api: &Api,
+    vhost: &str,
+) -> Result<Arc<Vhost>, Refusal> {
+    match scope {
+        PolicyScope::User => caller.policymaker(api, vhost),
+        PolicyScope::Operator => caller.administrator(api, vhost),
+    }
+}
+
+fn decoded(names: Names) -> Result<(String, String), Refusal> {
+    let names = names.map_err(|_| Refusal::BadRequest("the path is not UTF-8".into()))?;
+    Ok(names.0)
+}
+
+fn policies(scope: PolicyScope, vhost: &Vhost) -> Vec<Value> {
+    vhost.policies(scope).iter().map(|policy| shown(vhost, policy)).collect()
+}
+
+fn shown(vhost: &Vhost, policy: &Policy) -> Value {
+    json!({
+        "vhost": vhost.name.as_str(),
+        "name": policy.name,
+        "pattern": policy.pattern(),
+        "apply-to": policy.apply_to.as_str(),
+        "definition": table_to_json(&policy.definition),
+        "priority": policy.priority,
+    })
+}
+
+/// The body's keys that make a policy. Some tools send what [`shown`] showed; the rest of that counts
+/// for nothing, for the path says it.
+fn terms(body: &[u8]) -> Result<FieldTable, Refusal> {
+    let not_json = || Refusal::BadRequest("not_json".into());
+    let body = match body.trim_ascii() {
+        b"" => Value::Null,
+        text => serde_json::from_slice(text).map_err(|_| not_json())?,
+    };
+    let body = match body {
+        Value::Null => Map::new(),
+        Value::Object(body) => body,
+        _ => return Err(not_json()),
+    };
+    for key in ["pattern", "definition"] {
+        if !body.contains_key(key) {
+            return Err(Refusal::BadRequest(format!("[{{key_missing,{key}}}]").into()));
+        }
+    }
+    let mut terms = FieldTable::new();
+    for key in ["pattern", "definition", "apply-to", "priority"] {
+        match body.get(key) {
+            None => {}
+            // Some tools send numbers as text.
+            Some(Value::String(text)) if key == "priority" => match text.parse::<i64>() {
+                Ok(number) => terms.insert(key, number),
+                Err(_) => terms.insert(key, text.as_str()),
+            },
+            Some(value) => terms.insert(key, from_json(value)),
+        }
+    }
+    Ok(terms)
+}
+
+type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// What a change calls when it is durable, and what hears of it.
+fn completion() -> (impl Fn() -> Done, oneshot::Receiver<Result<(), StoreError>>) {
+    let (done, committed) = oneshot::channel();
+    let done = Mutex::new(Some(done));
+    let notify = move || -> Done {
+        let done = done.lock().take();
+        Box::new(move |result| {
+            if let Some(done) = done {
+                // Nobody waits any more when the client has hung up.
+                let _ = done.send(result);
+            }
+        })
+    };
+    (notify, committed)
+}
+
+async fn wait(
+    commit: Commit,
+    committed: oneshot::Receiver<Result<(), StoreError>>,
+) -> Result<(), Refusal> {
+    match commit {
+        Commit::Now => Ok(()),
+        Commit::Later => match committed.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Refusal::NotStored),
+        },
+    }
+}
