@@ -14,6 +14,8 @@ use serde_json::json;
 
 #[path = "http/api.rs"]
 mod api;
+#[path = "http/policies.rs"]
+mod policies;
 
 const NOT_FOUND: &str = r#"{"error":"Object Not Found","reason":"Not Found"}"#;
 const LOGIN_FAILED: &str = r#"{"error":"not_authorized","reason":"Not_Authorized"}"#;

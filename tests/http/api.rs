@@ -23,7 +23,8 @@ pub struct Api {
 }
 
 /// Vhosts `/` and `field`. Users, whose passwords are their names: guest (loopback only, administrator,
-/// `/`), hare (management, `/`), fox (policymaker, nowhere), owl (monitoring, `field`), mouse (no tag, `/`).
+/// `/`), hare (management, `/`), fox (policymaker, nowhere), wolf (policymaker, `/`), owl (monitoring,
+/// `field`), mouse (no tag, `/`).
 pub fn start() -> Api {
     start_with(Limits::default(), vec![(Protocol::Amqp, AMQP), (Protocol::Amqps, "[::1]:5671")])
 }
@@ -38,6 +39,7 @@ pub fn start_with(limits: Limits, listeners: Vec<(Protocol, &str)>) -> Api {
     for (name, tag, vhost) in [
         ("hare", Some("management"), Some("/")),
         ("fox", Some("policymaker"), None),
+        ("wolf", Some("policymaker"), Some("/")),
         ("owl", Some("monitoring"), Some("field")),
         ("mouse", Some("impersonator"), Some("/")),
     ] {
@@ -121,6 +123,14 @@ impl Api {
             request += "\r\n";
         }
         self.send(format!("{request}\r\n").as_bytes())
+    }
+
+    /// A request with a body, as a user whose password is the name.
+    pub fn send_body(&self, user: &str, method: &str, path: &str, body: &str) -> Answer {
+        let (credentials, length) = (basic(user, user), body.len());
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close");
+        let request = format!("{head}\r\n{credentials}\r\nContent-Length: {length}\r\n\r\n{body}");
+        self.send(request.as_bytes())
     }
 
     /// Sends bytes as they are and reads until the broker closes.
