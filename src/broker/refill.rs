@@ -109,8 +109,7 @@ impl Vhost {
         match self.messages.pager()?.read_now(segment) {
             Ok(mut messages) => {
                 let gone = |position: Position| within(settled, position);
-                messages
-                    .retain(|queued| queued.kept && !gone(queued.position));
+                messages.retain(|queued| queued.kept && !gone(queued.position));
                 Some(Figures::of(&messages))
             }
             Err(error) => {

@@ -184,8 +184,7 @@ impl State {
         if segment.recovered {
             let leftover = self.leftover.as_deref();
             messages.retain(|queued| {
-                queued.kept
-                    && !leftover.is_some_and(|left| within(&left.settled, queued.position))
+                queued.kept && !leftover.is_some_and(|left| within(&left.settled, queued.position))
             });
             for queued in &mut messages {
                 queued.redelivered |=

@@ -192,7 +192,8 @@ impl Ready {
 
     /// Positions of those in memory that may have been delivered before.
     pub(super) fn delivered_before(&self) -> Positions {
-        let delivered = self.resident().filter(|queued| queued.redelivered).map(|queued| queued.position);
+        let delivered =
+            self.resident().filter(|queued| queued.redelivered).map(|queued| queued.position);
         let mut delivered: Vec<Position> = delivered.collect();
         delivered.sort_unstable();
         delivered.into_iter().collect()
