@@ -166,7 +166,8 @@ pub fn check_equivalent_arguments(
     resource: &str,
 ) -> Result<(), AmqpError> {
     let classic = FieldValue::LongString(b"classic".to_vec());
-    for name in COMPARED {
+    let kind = QueueKind::of(current);
+    for name in COMPARED.into_iter().filter(|name| kind.knows(name)) {
         let (new, old) = (received.get(name), current.get(name));
         if name == "x-queue-type" && new.unwrap_or(&classic).equivalent(old.unwrap_or(&classic)) {
             continue;

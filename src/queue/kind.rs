@@ -1,6 +1,6 @@
 //! The types of queue, and what sets them apart before there is a message (behaviour B5.6, B5.7).
 
-use crate::protocol::{AmqpError, FieldTable, ReplyCode};
+use crate::protocol::{AmqpError, FieldTable, FieldValue, ReplyCode};
 
 /// `x-queue-type`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
@@ -52,11 +52,23 @@ impl QueueKind {
         }
     }
 
+    /// `x-queue-type` of a queue that exists.
+    pub(super) fn of(arguments: &FieldTable) -> Self {
+        match arguments.get("x-queue-type").and_then(FieldValue::as_str) {
+            Some("quorum") => Self::Quorum,
+            _ => Self::Classic,
+        }
+    }
+
+    /// The argument is not one of other types.
+    pub(super) fn knows(self, name: &str) -> bool {
+        OWNED.iter().all(|(owned, kinds)| *owned != name || kinds.contains(&self))
+    }
+
     /// Refuses arguments of a queue that are known and of other types.
     pub fn check_foreign(self, arguments: &FieldTable, resource: &str) -> Result<(), AmqpError> {
-        let is_foreign = |(name, kinds): &&(&str, &[Self])| {
-            !kinds.contains(&self) && arguments.get(name).is_some()
-        };
+        let is_foreign =
+            |(name, _): &&(&str, _)| !self.knows(name) && arguments.get(name).is_some();
         OWNED.iter().find(is_foreign).map_or(Ok(()), |(name, _)| self.foreign(name, resource))
     }
 

@@ -552,9 +552,10 @@ mod tests {
         let settled = one(|out| assert_eq!(put_settled(out, 6, &ranges), 1));
         check(&settled, &Record::Settled { queue: 6, ranges: read });
         let returned = one(|out| assert_eq!(put_returned(out, 6, &[(1, 2, 3), (9, 9, 1)]), 1));
-        match Record::decode(&returned[FRAME..]) {
+        match Record::decode(&returned) {
             Some(Record::Returned { queue: 6, counts }) => {
                 assert_eq!(counts.iter().collect::<Vec<_>>(), [(1, 2, 3), (9, 9, 1)]);
+                check(&returned, &Record::Returned { queue: 6, counts });
             }
             other => panic!("{other:?}"),
         }
