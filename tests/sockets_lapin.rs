@@ -432,3 +432,24 @@ async fn duplicates_are_acked_and_left_out() {
         assert_eq!(text(&next(&mut consumer).await), "the end");
     }
 }
+
+/// Real time, so that the connection's own timer is what looks.
+#[tokio::test]
+async fn overdue_message_is_taken_away_and_a_late_acknowledgement_ignored() {
+    let server = TestServer::start().await;
+    let (_connection, channel) = channel(&server).await;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-consumer-timeout".into(), AMQPValue::LongInt(200));
+    arguments.insert("x-consumer-timeout-action".into(), AMQPValue::LongString("requeue".into()));
+    let declared = channel.queue_declare("q".into(), QueueDeclareOptions::default(), arguments);
+    soon(declared).await.unwrap();
+    let mut consumer = consume(&channel, "q").await;
+    publish(&channel, "", "q", b"slow").await;
+    let first = next(&mut consumer).await;
+    let again = next(&mut consumer).await;
+    assert_eq!((first.redelivered, again.redelivered), (false, true));
+    soon(first.ack(BasicAckOptions::default())).await.unwrap();
+    soon(again.ack(BasicAckOptions::default())).await.unwrap();
+    // The channel lives on.
+    assert_eq!(declare(&channel, "other").await.as_str(), "other");
+}

@@ -14,6 +14,7 @@ use crate::exchange::ExchangeKind;
 use crate::names::{ExchangeName, QueueName};
 use crate::protocol::{AmqpError, ReplyCode};
 use crate::queue::{ConnectionId, Declaration, Effects, Options, Queue, QueueKind};
+use crate::storage::journal::ReturnedCounts;
 use crate::storage::{
     BindingRecord, Definition, ExchangeRecord, PolicyRecord, QueueId, QueueRecord, Record,
 };
@@ -88,7 +89,7 @@ impl Broker {
 
     /// How often messages of quorum queues came back, by queue: positions, first and last, and the
     /// count. For the store to remember, as [`delivered_before`](Self::delivered_before).
-    pub fn delivery_counts(&self) -> Vec<(u64, Vec<(u64, u64, u32)>)> {
+    pub fn delivery_counts(&self) -> ReturnedCounts {
         let queues = self.durable_queues().into_iter();
         let quorum = queues.filter(|(_, queue, _)| queue.kind() == QueueKind::Quorum);
         let counts = quorum.map(|(_, queue, id)| {

@@ -71,7 +71,7 @@ mod tests {
         for (value, expected) in [
             (FieldValue::U32(7), json!(7)),
             (FieldValue::Timestamp(1_700_000_000), json!(1_700_000_000)),
-            (FieldValue::Decimal { scale: 2, value: 314 }, json!(3.14)),
+            (FieldValue::Decimal { scale: 2, value: 275 }, json!(2.75)),
             (FieldValue::F64(f64::NAN), Value::Null),
             (FieldValue::Binary(b"ab".to_vec()), json!("ab")),
         ] {

@@ -31,10 +31,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-pub use self::deduplication::{DEDUPLICATION_HEADER, DeduplicationValue};
 pub use self::arguments::{
     ArgumentReader, Options, Overflow, TimeoutAction, check_equivalent, check_equivalent_arguments,
 };
+pub use self::deduplication::{DEDUPLICATION_HEADER, DeduplicationValue};
 pub use self::effects::{Dead, Effects, Reason};
 pub use self::kind::QueueKind;
 pub use self::line::Budget;

@@ -132,7 +132,7 @@ struct Shared {
 }
 
 /// By queue: positions, first and last, and how often their messages came back.
-type ReturnedCounts = Vec<(u64, Vec<(u64, u64, u32)>)>;
+pub type ReturnedCounts = Vec<(u64, Vec<(u64, u64, u32)>)>;
 
 /// How the thread is to end.
 enum Ending {

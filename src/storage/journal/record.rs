@@ -70,15 +70,41 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Record<'a> {
     Message(MessageRecord<'a>),
-    Enqueue { group: u64, queue: u64, runs: Runs<'a> },
-    Settle { group: u64, queue: u64, ranges: Ranges<'a> },
-    Moved { queue: u64, first: u64, last: u64 },
-    Settled { queue: u64, ranges: Ranges<'a> },
-    QueueGone { queue: u64 },
-    GroupEnd { group: u64, records: u32 },
-    Redelivered { queue: u64, ranges: Ranges<'a> },
+    Enqueue {
+        group: u64,
+        queue: u64,
+        runs: Runs<'a>,
+    },
+    Settle {
+        group: u64,
+        queue: u64,
+        ranges: Ranges<'a>,
+    },
+    Moved {
+        queue: u64,
+        first: u64,
+        last: u64,
+    },
+    Settled {
+        queue: u64,
+        ranges: Ranges<'a>,
+    },
+    QueueGone {
+        queue: u64,
+    },
+    GroupEnd {
+        group: u64,
+        records: u32,
+    },
+    Redelivered {
+        queue: u64,
+        ranges: Ranges<'a>,
+    },
     /// How often the messages of a quorum queue have come back.
-    Returned { queue: u64, counts: Counts<'a> },
+    Returned {
+        queue: u64,
+        counts: Counts<'a>,
+    },
     Clean,
 }
 

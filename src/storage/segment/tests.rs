@@ -62,7 +62,7 @@ fn seen(queued: &Queued) -> impl PartialEq + std::fmt::Debug + use<> {
     (
         queued.position,
         queued.deadline,
-        queued.redelivered,
+        (queued.redelivered, queued.kept, queued.delivery_count),
         message.address().to_vec(),
         message.header().to_vec(),
         message.extra_keys().map(<[u8]>::to_vec),

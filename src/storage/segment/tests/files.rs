@@ -144,3 +144,15 @@ fn what_was_said_to_be_written_survives_the_power() {
         }
     }
 }
+
+/// A quorum queue keeps messages whatever their delivery mode, and how often they came back.
+#[test]
+fn transient_messages_that_are_kept_count_as_durable() {
+    let disk = MemoryDisk::default();
+    let (store, ..) = open(&disk);
+    let kept = Queued { kept: true, delivery_count: 7, ..queued(1, false, b"kept") };
+    let messages = vec![kept, queued(2, false, b"lost")];
+    let segment = write(&store, messages.clone()).unwrap();
+    assert_eq!((segment.queue, segment.persistent, segment.figures.messages), (QUEUE, 1, 2));
+    assert_eq!(all_seen(&read(&store, &segment).unwrap()), all_seen(&messages));
+}
