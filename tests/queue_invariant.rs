@@ -15,7 +15,7 @@
 mod world;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
 use leveret::delivery::{ChannelLimit, Outbox, Outgoing, SourceId};
@@ -198,6 +198,7 @@ fn threads_and_a_pager_neither_lose_nor_double_a_message() {
         pager,
         budget: Budget { head: 2000, segment: 1000 },
         attention: Box::new(move |queue| _ = attention.send(Arc::clone(queue))),
+        patient: AtomicUsize::new(0),
     };
     let queue = world::queue(Options::default(), false, Some(paging));
     with_threads(&queue, move || {

@@ -5,7 +5,7 @@
 //! order in which they happened. The answer says whether the client may be told now. Who finds done
 //! what it asks for may not be told before those who did it: it waits for what is pending.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::RwLock;
@@ -66,7 +66,12 @@ impl Vhost {
                         schedule.add(Time(0), &vhost, queue);
                     }
                 };
-                Arc::new(Paging { pager, budget, attention: Box::new(attention) })
+                Arc::new(Paging {
+                    pager,
+                    budget,
+                    attention: Box::new(attention),
+                    patient: AtomicUsize::new(0),
+                })
             }),
             topology: RwLock::new(Topology::new(name.clone())),
             name,

@@ -87,7 +87,7 @@ impl State {
     /// To be called at the end of whatever may have moved the head or the use of the queue.
     #[inline]
     pub(super) fn report_deadline(&mut self, queue: &Arc<Queue>, effects: &mut Effects) {
-        if self.ready.is_deep() {
+        if self.ready.is_deep() || self.patient > 0 {
             self.page(queue);
         }
         if !self.waiting.is_empty() {

@@ -60,7 +60,7 @@ struct Deep {
     /// Handed to the pager and not known to be written, oldest first; `None` for what was taken back
     /// meanwhile or cleared.
     writing: VecDeque<Option<Arc<Vec<Queued>>>>,
-    tail: Vec<Queued>,
+    tail: VecDeque<Queued>,
     tail_cost: usize,
 }
 
@@ -114,7 +114,7 @@ impl Line {
     fn push_deep(&mut self, queued: Queued, cost: usize) {
         let deep = self.deep.get_or_insert_default();
         deep.tail_cost += cost;
-        deep.tail.push(queued);
+        deep.tail.push_back(queued);
         if self.head.is_empty() {
             self.move_up();
         }
@@ -147,7 +147,7 @@ impl Line {
             self.head_cost = cost_of(&self.head);
             return;
         }
-        self.head = std::mem::take(&mut deep.tail).into();
+        self.head = std::mem::take(&mut deep.tail);
         self.head_cost = std::mem::take(&mut deep.tail_cost);
         if deep.writing.is_empty() {
             self.deep = None;
@@ -179,17 +179,37 @@ impl Line {
         }
     }
 
-    /// What the pager should write now, if anything: the tail, once it makes a segment.
-    pub(super) fn next_write(&mut self, budget: Budget) -> Option<Arc<Vec<Queued>>> {
+    /// What the pager should write now, if anything: the oldest of the tail, once the tail makes a segment
+    /// and is larger than `patience`.
+    pub(super) fn next_write(
+        &mut self,
+        budget: Budget,
+        patience: usize,
+    ) -> Option<Arc<Vec<Queued>>> {
         let deep = self.deep.as_mut()?;
-        if deep.tail_cost < budget.segment {
+        if deep.tail_cost < budget.segment.max(patience) {
             return None;
         }
-        let room = deep.tail.len();
-        let batch = Arc::new(std::mem::replace(&mut deep.tail, Vec::with_capacity(room)));
-        deep.tail_cost = 0;
+        let mut bytes = 0;
+        let is_full = |queued: &Queued| {
+            bytes += cost(queued);
+            bytes >= budget.segment
+        };
+        let count = deep.tail.iter().position(is_full).map_or(deep.tail.len(), |last| last + 1);
+        let batch: Vec<Queued> = if count == deep.tail.len() {
+            std::mem::take(&mut deep.tail).into()
+        } else {
+            deep.tail.drain(..count).collect()
+        };
+        deep.tail_cost -= bytes;
+        let batch = Arc::new(batch);
         deep.writing.push_back(Some(Arc::clone(&batch)));
         Some(batch)
+    }
+
+    /// Bytes that could be written.
+    pub(super) fn tail_cost(&self) -> usize {
+        self.deep.as_ref().map_or(0, |deep| deep.tail_cost)
     }
 
     /// The pager is done with the oldest of what [`next_write`](Self::next_write) gave it; `None` when it
@@ -204,7 +224,7 @@ impl Line {
             }
             (Some(batch), None) => {
                 // With what is behind it, since order is kept.
-                let mut tail = Arc::unwrap_or_clone(batch);
+                let mut tail = VecDeque::from(Arc::unwrap_or_clone(batch));
                 for behind in deep.writing.iter_mut().filter_map(Option::take) {
                     tail.extend(behind.iter().cloned());
                 }
@@ -271,7 +291,7 @@ impl Line {
         for batch in deep.writing.iter_mut().filter_map(Option::take) {
             messages.extend(batch.iter().cloned());
         }
-        messages.append(&mut deep.tail);
+        messages.extend(deep.tail);
         segments.extend(deep.segments);
         if !deep.writing.is_empty() {
             // The pager will say that it is done.

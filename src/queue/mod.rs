@@ -509,6 +509,7 @@ impl State {
         self.duplicates = None;
         let (messages, segments) = self.ready.clear();
         queue.remove_segments(&segments);
+        self.lose_patience(queue);
         self.answer_waiting(effects);
         messages
     }

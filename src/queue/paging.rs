@@ -5,6 +5,7 @@
 //! the lock never waits for a file.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -24,7 +25,16 @@ pub struct Paging {
     pub pager: Arc<dyn Pager>,
     pub budget: Budget,
     pub attention: Attention,
+    /// Bytes that queues keep from the pager because their consumers may catch up.
+    pub patient: AtomicUsize,
 }
+
+/// With consumers at work, a queue does not write what comes after its head until it is so many heads: a
+/// hiccup of a consumer is no reason to go through files, which takes longer than the hiccup.
+const PATIENCE: usize = 8;
+
+/// All queues together keep no more heads than these from the pager.
+const PATIENCE_OF_ALL: usize = 32;
 
 /// Has somebody call [`Queue::look`] soon.
 pub type Attention = Box<dyn Fn(&Arc<Queue>) + Send + Sync>;
@@ -94,7 +104,8 @@ impl State {
             return;
         }
         let id = queue.log.as_ref().map(|log| log.id);
-        while let Some((line, messages)) = self.ready.next_write() {
+        let patience = self.patience(paging);
+        while let Some((line, messages)) = self.ready.next_write(patience) {
             let (Some(first), Some(last)) = (messages.first(), messages.last()) else { continue };
             if let Some(log) = &queue.log {
                 log.store.in_segments(log.id, first.position, last.position);
@@ -108,6 +119,26 @@ impl State {
             let read = segment.clone();
             let done = move |result| call.back(PagerArrival::Read { line, segment, result });
             paging.pager.read(&read, Box::new(done));
+        }
+    }
+
+    /// How much to keep from the pager now; what is kept so is on record.
+    fn patience(&mut self, paging: &Paging) -> usize {
+        let head = paging.budget.head;
+        let (one, all) = (head.saturating_mul(PATIENCE), head.saturating_mul(PATIENCE_OF_ALL));
+        let has_consumers = self.subscribers.len() > 0 && !self.deleted;
+        let wanted = if has_consumers { self.ready.tail_cost().min(one) } else { 0 };
+        let before = paging.patient.fetch_sub(self.patient, Ordering::Relaxed);
+        let others = before.saturating_sub(self.patient);
+        self.patient = wanted.min(all.saturating_sub(others));
+        paging.patient.fetch_add(self.patient, Ordering::Relaxed);
+        if self.patient < wanted || !has_consumers { self.patient } else { one }
+    }
+
+    /// What the queue keeps from the pager is over.
+    pub(super) fn lose_patience(&mut self, queue: &Queue) {
+        if let Some(paging) = &queue.paging {
+            self.patience(paging);
         }
     }
 
@@ -295,4 +326,68 @@ pub(super) fn count_at(ranges: &[(u64, u64, u32)], position: Position) -> u32 {
 pub fn within(ranges: &[(u64, u64)], position: Position) -> bool {
     let index = ranges.partition_point(|(_, last)| *last < position.0);
     ranges.get(index).is_some_and(|(first, _)| *first <= position.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::{ChannelLimit, SourceId};
+    use crate::message::{Message, Traits};
+    use crate::protocol::FieldTable;
+    use crate::queue::{Arrival, Declaration, Incoming, Subscription};
+    use crate::storage::segment::HeldPager;
+    use crate::time::Time;
+
+    const NOW: Time = Time(1);
+
+    fn publish(queue: &Arc<Queue>, count: usize) {
+        let header = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 0, 0];
+        let traits = Traits::default();
+        let message =
+            Message::with_inline_body(b"\0\x01q", &header, &[7; 100], traits, &mut Vec::new());
+        let mut batch = (0..count).map(|_| Incoming::new(message.clone(), 0)).collect();
+        queue.publish(&mut batch, Arrival::at(NOW), &mut Vec::new(), &mut Effects::default());
+    }
+
+    #[test]
+    fn with_consumers_at_work_the_pager_is_asked_late() {
+        let pager = Arc::new(HeldPager::default());
+        let paging = Arc::new(Paging {
+            pager: Arc::clone(&pager) as _,
+            budget: Budget { head: 2000, segment: 1000 },
+            attention: Box::new(|_| {}),
+            patient: AtomicUsize::new(0),
+        });
+        let declaration = Declaration {
+            durable: false,
+            auto_delete: false,
+            owner: None,
+            arguments: FieldTable::default(),
+            options: Arc::default(),
+        };
+        let queue = Queue::new("q".into(), declaration, None, Some(Arc::clone(&paging)));
+        let subscription = Subscription {
+            outbox: Arc::new(Outbox::new(1 << 20)),
+            source: SourceId(0),
+            limit: Arc::new(ChannelLimit::default()),
+            prefetch: 1,
+            no_ack: false,
+            exclusive: false,
+            priority: 0,
+        };
+        let id = queue.subscribe(subscription, NOW, &mut Effects::default()).unwrap();
+        publish(&queue, 60);
+        assert!(!pager.is_asked(), "its consumer may catch up");
+        assert!(paging.patient.load(Ordering::Relaxed) > 2000);
+        publish(&queue, 100);
+        assert!(pager.is_asked(), "there is an end to patience");
+        while pager.step() {}
+        queue.look(NOW, &mut Effects::default());
+        queue.cancel(id, NOW, &mut Effects::default());
+        assert!(pager.is_asked(), "nobody is there to catch up");
+        assert_eq!(paging.patient.load(Ordering::Relaxed), 0);
+        publish(&queue, 100);
+        let _ = queue.delete(false, false, NOW, &mut Effects::default());
+        assert_eq!(paging.patient.load(Ordering::Relaxed), 0);
+    }
 }

@@ -308,10 +308,15 @@ impl Ready {
         self.deep > 0
     }
 
-    pub(super) fn next_write(&mut self) -> Option<(LineIndex, Arc<Vec<Queued>>)> {
-        let budget = self.budget;
+    pub(super) fn next_write(&mut self, patience: usize) -> Option<(LineIndex, Arc<Vec<Queued>>)> {
+        let (budget, patience) = (self.budget, patience / self.lines.len().max(1));
         let mut lines = self.lines.iter_mut().enumerate();
-        lines.find_map(|(index, (line, _))| Some((index, line.next_write(budget)?)))
+        lines.find_map(|(index, (line, _))| Some((index, line.next_write(budget, patience)?)))
+    }
+
+    /// Bytes that could be written.
+    pub(super) fn tail_cost(&self) -> usize {
+        self.lines.iter().map(|(line, _)| line.tail_cost()).sum()
     }
 
     pub(super) fn next_read(&mut self) -> Option<(LineIndex, Segment)> {

@@ -31,6 +31,8 @@ pub(super) struct State {
     /// Who waits for a message on its way from disk.
     pub(super) waiting: Vec<Waiting>,
     pub(super) leftover: Option<Box<Leftover>>,
+    /// Bytes it keeps from the pager.
+    pub(super) patient: usize,
     /// With `x-message-deduplication`: what is in the queue.
     pub(super) duplicates: Option<Box<Duplicates>>,
 }
@@ -51,6 +53,7 @@ impl State {
             deleted: false,
             waiting: Vec::new(),
             leftover: None,
+            patient: 0,
         }
     }
 

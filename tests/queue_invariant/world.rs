@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use leveret::delivery::{ChannelLimit, Outbox, Outgoing, SourceId};
 use leveret::message::{Message, Position, Queued, Traits};
@@ -179,6 +180,7 @@ impl World {
             budget,
             // Whoever has the pager work looks at the queue afterwards.
             attention: Box::new(|_| {}),
+            patient: AtomicUsize::new(0),
         });
         let queue = queue(setup.options.clone(), setup.auto_delete, paging);
         let connections = (0..3).map(|_| connection(&setup)).collect();

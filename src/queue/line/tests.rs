@@ -26,6 +26,7 @@ fn queued(position: u64) -> Queued {
 struct World {
     line: Line,
     budget: Budget,
+    patience: usize,
     next: u64,
     segments: u64,
     writes: VecDeque<Arc<Vec<Queued>>>,
@@ -44,6 +45,7 @@ enum Op {
     Write {
         fails: bool,
     },
+    Patience(usize),
     Read,
     Clear,
 }
@@ -53,6 +55,7 @@ impl World {
         Self {
             line: Line::default(),
             budget: Budget { head, segment },
+            patience: 0,
             next: 1,
             segments: 0,
             writes: VecDeque::new(),
@@ -88,6 +91,7 @@ impl World {
                 self.line.put_back(back);
             }
             Op::Write { fails } => self.write(fails),
+            Op::Patience(bytes) => self.patience = bytes,
             Op::Read => self.finish_read(),
             Op::Clear => {
                 let (mut messages, mut segments) = (Vec::new(), Vec::new());
@@ -112,7 +116,7 @@ impl World {
 
     /// As a queue does after everything it does.
     fn ask(&mut self) {
-        while let Some(batch) = self.line.next_write(self.budget) {
+        while let Some(batch) = self.line.next_write(self.budget, self.patience) {
             self.writes.push_back(batch);
         }
         self.reads.extend(self.line.next_read(self.budget));
@@ -175,6 +179,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (1..4_u8).prop_map(Op::Return),
         4 => any::<bool>().prop_map(|fails| Op::Write { fails }),
         4 => Just(Op::Read),
+        1 => (0..3000_usize).prop_map(Op::Patience),
         1 => Just(Op::Clear),
     ]
 }
