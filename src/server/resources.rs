@@ -9,15 +9,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Alarms, Broker, Resource};
 use crate::config::Watermark;
 use crate::storage::disk::Disk;
 
-/// How often it looks.
-const INTERVAL: Duration = Duration::from_secs(1);
+/// How long it waits between two looks: as little as this where something is about to be used up, as much
+/// as that where it cannot be.
+const WAIT_MIN: Duration = Duration::from_millis(5);
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// No broker uses up more bytes in a millisecond.
+const FASTEST: u64 = 2_000_000;
 
 /// What to watch, and where the limits are.
 pub struct Resources {
@@ -56,13 +60,16 @@ impl Resources {
         Self { disk, directory, disk_free_limit, memory_limit, unknown: Vec::new() }
     }
 
-    /// Measures once, and sets or clears alarms.
-    pub fn look(&mut self, alarms: &Alarms) {
+    /// Measures once, sets or clears alarms, and says how long what is left will last. Where there is an
+    /// alarm nothing is in a hurry.
+    pub fn look(&mut self, alarms: &Alarms) -> Duration {
+        let mut wait = WAIT_MAX;
         if self.disk_free_limit > 0 {
             match self.disk.free_bytes(&self.directory) {
                 Ok(free) => {
                     let limit = self.disk_free_limit;
                     set(alarms, Resource::Disk, free < limit, free, limit);
+                    wait = wait.min(lasts(free, limit));
                 }
                 Err(error) => self.say_unknown(Resource::Disk, &error.to_string()),
             }
@@ -71,10 +78,12 @@ impl Resources {
             match memory::resident(|path| std::fs::read_to_string(path).ok()) {
                 Some(resident) => {
                     set(alarms, Resource::Memory, resident > limit, resident, limit);
+                    wait = wait.min(lasts(limit, resident));
                 }
                 None => self.say_unknown(Resource::Memory, "/proc/self/status does not say"),
             }
         }
+        wait.max(WAIT_MIN)
     }
 
     fn say_unknown(&mut self, resource: Resource, error: &str) {
@@ -83,6 +92,11 @@ impl Resources {
             tracing::error!(error, "cannot measure {}", resource.as_str());
         }
     }
+}
+
+/// How long it takes to get from one to the other, at the least.
+fn lasts(from: u64, to: u64) -> Duration {
+    from.checked_sub(to).map_or(WAIT_MAX, |left| Duration::from_millis(left / FASTEST))
 }
 
 /// The words are RabbitMQ's, for those who look for them in logs.
@@ -99,21 +113,18 @@ fn set(alarms: &Alarms, resource: Resource, on: bool, bytes: u64, limit: u64) {
 
 /// Looks again and again, until it is told to stop.
 pub(super) async fn run(broker: Arc<Broker>, mut resources: Resources, stop: CancellationToken) {
-    let mut interval = tokio::time::interval(INTERVAL);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut wait = Duration::ZERO;
     loop {
         tokio::select! {
-            _ = interval.tick() => {}
+            () = tokio::time::sleep(wait) => {}
             () = stop.cancelled() => return,
         }
         // A file system that hangs must not take a thread away from the connections.
         let alarmed = Arc::clone(&broker);
-        let looked = tokio::task::spawn_blocking(move || {
-            resources.look(&alarmed.alarms);
-            resources
-        });
+        let looked =
+            tokio::task::spawn_blocking(move || (resources.look(&alarmed.alarms), resources));
         match looked.await {
-            Ok(back) => resources = back,
+            Ok(looked) => (wait, resources) = looked,
             // It panicked, which was reported, or the runtime ends.
             Err(_) => return,
         }
@@ -144,6 +155,16 @@ mod tests {
         disk.set_free_bytes(Some(0));
         resources.look(&alarms);
         assert!(!alarms.any(), "0 is never");
+    }
+
+    #[test]
+    fn looks_come_faster_where_less_is_left() {
+        let (disk, alarms) = (FaultyDisk::new(MemoryDisk::default()), Alarms::default());
+        let mut resources = watching(&disk, 1_000_000, None);
+        for (free, millis) in [(u64::MAX, 1000), (401_000_000, 200), (1_000_001, 5), (5, 1000)] {
+            disk.set_free_bytes(Some(free));
+            assert_eq!(resources.look(&alarms), Duration::from_millis(millis), "{free} are free");
+        }
     }
 
     #[test]
