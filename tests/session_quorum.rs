@@ -489,3 +489,18 @@ fn a_single_active_consumer_is_not_to_be_passed_by() {
     let texts = two.expect_texts(1, &["a", "b"]);
     assert_eq!(count(&texts[0]), Some(1));
 }
+
+/// What died of its failures does not keep its like out.
+#[test]
+fn deduplication_forgets_what_failed_too_often() {
+    let peer = World::new().open();
+    let once = ("x-message-deduplication", FieldValue::from(true));
+    peer.declare_as(1, declare("q", [once, ("x-delivery-limit", 0.into())]));
+    let headers = FieldTable::from_iter([("x-deduplication-header", 1)]);
+    let same = OwnedProperties { headers: Some(Headers::from(&headers)), ..text() };
+    peer.publish(1, "", "q", &same, b"a");
+    peer.publish(1, "", "q", &same, b"b");
+    assert_eq!(return_all(&peer, "q", 9), ["a"]);
+    peer.publish(1, "", "q", &same, b"c");
+    assert_eq!(peer.drain(1, "q"), ["c"]);
+}

@@ -43,25 +43,26 @@ pub(super) struct Duplicates {
     header: Box<str>,
     values: AHashMap<DeduplicationValue, Position>,
     positions: AHashMap<Position, DeduplicationValue>,
-    /// A persistent duplicate was dropped, and nobody was told yet what its confirm has to wait for.
-    dropped_persistent: bool,
+    /// A duplicate that the store would have kept was dropped, and nobody was told yet what its confirm has to wait for.
+    dropped_kept: bool,
 }
 
 impl Duplicates {
     pub(super) fn new(options: &Options) -> Option<Box<Self>> {
         let header = options.deduplication_header.as_deref()?.into();
         let (values, positions) = (AHashMap::new(), AHashMap::new());
-        Some(Box::new(Self { header, values, positions, dropped_persistent: false }))
+        Some(Box::new(Self { header, values, positions, dropped_kept: false }))
     }
 
-    /// Whether a message may come in, at `position`. If so it is in from now on.
-    pub(super) fn admit(&mut self, message: &Message, position: Position) -> bool {
+    /// Whether a message may come in, at `position`. If so it is in from now on. `kept`: the store is to
+    /// know it.
+    pub(super) fn admit(&mut self, message: &Message, position: Position, kept: bool) -> bool {
         let properties = message.parsed_properties().unwrap_or_default();
         let Some(value) = DeduplicationValue::of(&properties, &self.header) else {
             return true;
         };
         if self.values.contains_key(&value) {
-            self.dropped_persistent |= message.traits().persistent;
+            self.dropped_kept |= kept;
             return false;
         }
         self.values.insert(value, position);
@@ -106,7 +107,7 @@ impl State {
     /// says that the message is safe, so it has to wait until the one in the queue is.
     #[inline]
     pub(super) fn duplicates_log(&mut self, queue: &Queue) -> Option<LogPosition> {
-        let dropped = &mut self.duplicates.as_mut()?.dropped_persistent;
+        let dropped = &mut self.duplicates.as_mut()?.dropped_kept;
         if !std::mem::take(dropped) {
             return None;
         }

@@ -124,12 +124,12 @@ impl State {
     ) {
         let number = incoming.number(arrival.first_stored);
         let position = self.ready.next_position(&incoming.message);
+        let kept = queue.keeps.includes(&incoming.message);
         if let Some(duplicates) = &mut self.duplicates
-            && !duplicates.admit(&incoming.message, position)
+            && !duplicates.admit(&incoming.message, position, kept)
         {
             return;
         }
-        let kept = queue.keeps.includes(&incoming.message);
         if let Some(number) = number
             && kept
         {
@@ -155,7 +155,7 @@ impl State {
             let since = stored.map_or(now, |stored| stored.min(now));
             let deadline = deadline(&message, &self.options, since);
             if let Some(duplicates) = &mut self.duplicates {
-                duplicates.admit(&message, position);
+                duplicates.admit(&message, position, true);
             }
             let delivery_count = count_at(&returned, position);
             Queued { message, position, deadline, redelivered, kept: true, delivery_count }
@@ -179,6 +179,7 @@ impl State {
     ) {
         if let Some(limit) = self.options.delivery_limit() {
             for queued in items.extract_if(.., |queued| queued.delivery_count > limit) {
+                self.left(queued.position);
                 effects.bury(queue, &self.options, queued, Reason::DeliveryLimit);
             }
         }
