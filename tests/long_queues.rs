@@ -12,8 +12,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, BasicQosOptions,
-    ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
+    BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
+    QueuePurgeOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Consumer};
@@ -214,6 +215,8 @@ async fn one_old_message_pins_no_disk() {
                 delivery.ack(BasicAckOptions::default()).await.unwrap();
             }
         }
+        // Or it would get some of the next round's, too.
+        worker.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await.unwrap();
         workers.push(worker);
     }
     // Four messages live in four segments, of which the newest two are not written anew.

@@ -290,9 +290,10 @@ impl Queue {
     /// Fills a queue at start with what the store kept. Times to live count from when a message was
     /// stored, and from now where that is not known. What has expired is still there:
     /// [`look`](Self::look) drops it.
-    pub fn restore(self: &Arc<Self>, restored: Restored, now: Time, effects: &mut Effects) {
+    pub fn restore(self: &Arc<Self>, mut restored: Restored, now: Time, effects: &mut Effects) {
+        let early = self.read_early(&mut restored);
         let mut state = self.state.lock();
-        state.restore(restored, now);
+        state.restore(self, restored, early, now);
         state.report_deadline(self, effects);
     }
 

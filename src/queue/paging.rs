@@ -4,6 +4,7 @@
 //! leaves the result in the queue's [`Arrivals`], whereupon the broker has [`Queue::look`] called. So
 //! the lock never waits for a file.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -13,7 +14,7 @@ use parking_lot::Mutex;
 use super::Queue;
 use super::effects::Effects;
 use super::line::{Budget, Written};
-use super::ready::LineIndex;
+use super::ready::{LineIndex, line_of};
 use super::state::State;
 use crate::delivery::{Outbox, Outgoing};
 use crate::message::{Position, Positions, Queued};
@@ -86,7 +87,46 @@ pub struct Restored {
     pub next_position: u64,
 }
 
+impl Restored {
+    /// Takes out the segments that cannot wait on disk: those with messages behind them, in their line,
+    /// that are in memory and stand before a later segment.
+    fn take_early(&mut self) -> Vec<Segment> {
+        let mut last_first: BTreeMap<LineIndex, Position> = BTreeMap::new();
+        for segment in &self.segments {
+            let first = last_first.entry(line_of(segment.last)).or_default();
+            *first = segment.first.max(*first);
+        }
+        let mut between: BTreeMap<LineIndex, Position> = BTreeMap::new();
+        for RecoveredMessage { position, .. } in &self.messages {
+            if last_first.get(&line_of(*position)).is_some_and(|first| position < first) {
+                let furthest = between.entry(line_of(*position)).or_default();
+                *furthest = (*position).max(*furthest);
+            }
+        }
+        let is_early = |segment: &mut Segment| {
+            between.get(&line_of(segment.last)).is_some_and(|furthest| segment.first < *furthest)
+        };
+        self.segments.extract_if(.., is_early).collect()
+    }
+}
+
 impl Queue {
+    /// Reads, at the start of the broker, what cannot wait on disk. What cannot be read is reported, and
+    /// stays where it is.
+    pub(super) fn read_early(&self, restored: &mut Restored) -> Vec<(Segment, Vec<Queued>)> {
+        let Some(paging) = &self.paging else { return Vec::new() };
+        let mut early = Vec::new();
+        for segment in restored.take_early() {
+            match paging.pager.read_now(&segment) {
+                Ok(messages) => early.push((segment, messages)),
+                Err(error) => {
+                    tracing::error!(queue = %self.name, %error, "a segment could not be read");
+                }
+            }
+        }
+        early
+    }
+
     /// Has the channel told, through its outbox, when [`get`](Self::get) has an answer: maybe at once.
     pub fn when_ready(self: &Arc<Self>, waiting: Waiting, effects: &mut Effects) {
         let mut state = self.state.lock();
@@ -207,6 +247,23 @@ impl State {
             None => pager.remove(&segment, Box::new(|| {})),
         }
         self.ready.append(line, messages);
+    }
+
+    /// Takes in segments whose messages are in memory from the start.
+    pub(super) fn open_early(
+        &mut self,
+        queue: &Queue,
+        early: Vec<(Segment, Vec<Queued>)>,
+        all: &mut Vec<Queued>,
+    ) {
+        for (segment, messages) in early {
+            let messages = self.still_there(&segment, messages);
+            if let Some(open) = queue.log.as_ref().and_then(|log| log.open.as_ref()) {
+                open.opened(&segment, messages.iter().map(|queued| queued.position));
+            }
+            all.extend(messages);
+        }
+        all.sort_by_key(|queued| queued.position);
     }
 
     /// Of a segment from before the last restart some messages may be settled, and transient ones are
@@ -334,7 +391,7 @@ mod tests {
     use crate::delivery::{ChannelLimit, SourceId};
     use crate::message::{Message, Traits};
     use crate::protocol::FieldTable;
-    use crate::queue::{Arrival, Declaration, Incoming, Subscription};
+    use crate::queue::{Arrival, Declaration, Got, Incoming, Subscription};
     use crate::storage::segment::HeldPager;
     use crate::time::Time;
 
@@ -349,11 +406,9 @@ mod tests {
         queue.publish(&mut batch, Arrival::at(NOW), &mut Vec::new(), &mut Effects::default());
     }
 
-    #[test]
-    fn with_consumers_at_work_the_pager_is_asked_late() {
-        let pager = Arc::new(HeldPager::default());
+    fn queue(pager: &Arc<HeldPager>) -> (Arc<Queue>, Arc<Paging>) {
         let paging = Arc::new(Paging {
-            pager: Arc::clone(&pager) as _,
+            pager: Arc::clone(pager) as _,
             budget: Budget { head: 2000, segment: 1000 },
             attention: Box::new(|_| {}),
             patient: AtomicUsize::new(0),
@@ -365,7 +420,69 @@ mod tests {
             arguments: FieldTable::default(),
             options: Arc::default(),
         };
-        let queue = Queue::new("q".into(), declaration, None, Some(Arc::clone(&paging)));
+        (Queue::new("q".into(), declaration, None, Some(Arc::clone(&paging))), paging)
+    }
+
+    /// A crash finds segments that were read and not settled, and between them messages that only the
+    /// journal has.
+    #[test]
+    fn order_is_kept_where_messages_stand_between_segments() {
+        let pager = Arc::new(HeldPager::default());
+        let header = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let message =
+            Message::with_inline_body(b"\0\x01q", &header, b"", Traits::default(), &mut vec![]);
+        let queued = |position| Queued {
+            message: message.clone(),
+            position: Position(position),
+            deadline: Time::NEVER,
+            redelivered: false,
+            kept: true,
+            delivery_count: 0,
+        };
+        let (written, segments) = std::sync::mpsc::channel();
+        for first in [10, 20, 30, 50, 70] {
+            let written = written.clone();
+            let done = Box::new(move |segment: Result<Segment, _>| _ = written.send(segment));
+            pager.write(None, Arc::new((first..first + 3).map(queued).collect()), done);
+            while pager.step() {}
+        }
+        let segments = segments
+            .try_iter()
+            .map(|segment| Segment { recovered: true, ..segment.expect("it was written") });
+        let recovered = |position| RecoveredMessage {
+            position: Position(position),
+            message: message.clone(),
+            stored: None,
+            redelivered: true,
+        };
+        let restored = Restored {
+            messages: [5, 25, 45, 80].map(recovered).into(),
+            segments: segments.collect(),
+            settled: vec![(11, 11), (71, 71)],
+            next_position: 81,
+            ..Restored::default()
+        };
+        let (queue, _) = queue(&pager);
+        let mut effects = Effects::default();
+        queue.restore(restored, NOW, &mut effects);
+        let mut found = Vec::new();
+        loop {
+            match queue.get(true, NOW, &mut effects) {
+                Got::Message { queued, .. } => found.push(queued.position.0),
+                Got::Empty => break,
+                Got::OnItsWay => {
+                    assert!(pager.step());
+                    queue.look(NOW, &mut effects);
+                }
+            }
+        }
+        assert_eq!(found, [5, 10, 12, 20, 21, 22, 25, 30, 31, 32, 45, 50, 51, 52, 70, 72, 80]);
+    }
+
+    #[test]
+    fn with_consumers_at_work_the_pager_is_asked_late() {
+        let pager = Arc::new(HeldPager::default());
+        let (queue, paging) = queue(&pager);
         let subscription = Subscription {
             outbox: Arc::new(Outbox::new(1 << 20)),
             source: SourceId(0),

@@ -52,6 +52,11 @@ const QUORUM_PRIORITY_DEFAULT: u8 = 4;
 /// Which of the lines.
 pub(super) type LineIndex = usize;
 
+/// Which line gave this position.
+pub(super) fn line_of(position: Position) -> LineIndex {
+    (position.0 >> LINE_SHIFT) as usize
+}
+
 impl Ready {
     pub(super) fn new(max_priority: Option<u8>, budget: Budget) -> Self {
         // `x-max-priority: 0` behaves as 1 (behaviour B5.6).
@@ -382,7 +387,7 @@ impl Ready {
     fn line_at(&self, position: Position) -> LineIndex {
         match self.lines.len() {
             1 => 0,
-            lines => ((position.0 >> LINE_SHIFT) as usize).min(lines - 1),
+            lines => line_of(position).min(lines - 1),
         }
     }
 

@@ -11,8 +11,8 @@ use super::ready::Ready;
 use super::subscribers::{Subscribers, SubscriptionId};
 use super::{Arrival, Counts, Incoming, Queue, QueueKind, log};
 use crate::message::{Message, Position, Queued};
-use crate::storage::LogPosition;
 use crate::storage::journal::RecoveredMessage;
+use crate::storage::{LogPosition, Segment};
 use crate::time::Time;
 
 #[derive(Debug)]
@@ -147,7 +147,14 @@ impl State {
         });
     }
 
-    pub(super) fn restore(&mut self, restored: Restored, now: Time) {
+    /// `early` are segments of which the messages are in memory already.
+    pub(super) fn restore(
+        &mut self,
+        queue: &Queue,
+        restored: Restored,
+        early: Vec<(Segment, Vec<Queued>)>,
+        now: Time,
+    ) {
         let Restored { messages, segments, settled, delivered, returned, next_position } = restored;
         let messages = messages.into_iter().map(|recovered| {
             let RecoveredMessage { position, message, stored, redelivered } = recovered;
@@ -160,10 +167,11 @@ impl State {
             let delivery_count = count_at(&returned, position);
             Queued { message, position, deadline, redelivered, kept: true, delivery_count }
         });
-        let messages = messages.collect();
-        if !segments.is_empty() {
+        let mut messages = messages.collect();
+        if !segments.is_empty() || !early.is_empty() {
             self.leftover = Some(Box::new(Leftover { settled, delivered, returned }));
         }
+        self.open_early(queue, early, &mut messages);
         self.ready.restore(segments, messages);
         if let Some(last) = next_position.checked_sub(1) {
             self.ready.passed(Position(last));
