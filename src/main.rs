@@ -219,6 +219,7 @@ fn broker(settings: &Settings, stores: &Stores) -> Arc<Broker> {
             config::TimeoutAction::Close => TimeoutAction::Close,
             config::TimeoutAction::Requeue => TimeoutAction::Requeue,
         },
+        delayed_in_memory_max: settings.queue_memory / 256,
     };
     let definitions = Arc::clone(&stores.definitions);
     let (journal, segments) = (Arc::clone(&stores.journal), Arc::clone(&stores.segments));

@@ -420,7 +420,7 @@ impl DefinitionStore for Slow {
         Commit::Now
     }
 
-    fn next_queue_id(&self) -> QueueId {
+    fn next_queue_ids(&self, _: u64) -> QueueId {
         QueueId(1)
     }
 

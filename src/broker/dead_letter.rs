@@ -8,7 +8,9 @@
 use std::sync::Arc;
 
 use super::death::{Death, Letter, is_cycle};
+use super::delay::{Delays, Entering};
 use super::publish::{UNCONFIRMED, add_stored};
+use super::schedule::Timed;
 use super::topology::{Routing, Way};
 use super::vhost::Vhost;
 use crate::message::{Message, Positions};
@@ -19,6 +21,13 @@ use crate::time::Time;
 /// What one round publishes, by queue.
 type Shares = Vec<(Arc<Queue>, Vec<Incoming>)>;
 
+fn share(shares: &mut Shares, queue: &Arc<Queue>, incoming: Incoming) {
+    match shares.iter_mut().find(|(other, _)| Arc::ptr_eq(other, queue)) {
+        Some((_, share)) => share.push(incoming),
+        None => shares.push((Arc::clone(queue), vec![incoming])),
+    }
+}
+
 /// Where the last letter went. Mostly a whole round comes from one queue and goes to another, so the
 /// exchanges are asked once.
 struct LastWay {
@@ -27,6 +36,7 @@ struct LastWay {
     /// The routing key alone decided.
     is_by_key: bool,
     queues: Vec<Arc<Queue>>,
+    delays: Vec<Arc<Delays>>,
 }
 
 impl Vhost {
@@ -42,12 +52,14 @@ impl Vhost {
     fn act_on(self: &Arc<Self>, now: Time, effects: &mut Effects) {
         while !effects.dead.is_empty() {
             let dead = std::mem::take(&mut effects.dead);
-            let (shares, stored) = self.shares(&dead, now);
+            let (shares, entering, stored) = self.shares(&dead, now);
             let logged = |dead: &Dead| dead.queue.log.is_some() && dead.is_stored();
             let group = match !stored.is_empty() || dead.iter().any(logged) {
                 true => self.messages.new_group(),
                 false => Group::ALONE,
             };
+            let pager = self.pager.as_ref().filter(|_| group != Group::ALONE);
+            pager.into_iter().for_each(|pager| pager.begin_group());
             let mut arrival = Arrival { first_stored: 0, group, now };
             // Held until the last queue has taken its share.
             let held = (!stored.is_empty()).then(|| self.messages.store(&mut stored.iter(), now));
@@ -59,6 +71,7 @@ impl Vhost {
             for (queue, mut incoming) in shares {
                 queue.publish(&mut incoming, arrival, &mut refused, effects);
             }
+            drop(entering);
             // A dead letter leaves the one queue in the same record as it enters the others.
             for dead in dead.iter().filter(|dead| logged(dead)) {
                 if let Some(log) = &dead.queue.log {
@@ -67,17 +80,18 @@ impl Vhost {
                 }
             }
             if group != Group::ALONE {
-                self.messages.end_group(group);
+                let end = self.messages.end_group(group);
+                pager.into_iter().for_each(|pager| pager.end_group(end));
             }
         }
         for (at, queue) in effects.deadlines.drain(..) {
-            self.schedule.add(at, self, &queue);
+            self.schedule.add(at, self, &Timed::Queue(queue));
         }
     }
 
     /// What to publish, and which of it the store has to know.
-    fn shares(&self, dead: &[Dead], now: Time) -> (Shares, Vec<Message>) {
-        let mut shares = Shares::new();
+    fn shares(&self, dead: &[Dead], now: Time) -> (Shares, Vec<Entering>, Vec<Message>) {
+        let (mut shares, mut entering) = (Shares::new(), Vec::new());
         let mut stored = Vec::new();
         let mut last = None;
         for Dead { queue, queued, reason, options } in dead {
@@ -93,7 +107,8 @@ impl Vhost {
                 routing_key: options.dead_letter_routing_key.as_deref(),
             };
             let letter = death.letter(&queued.message);
-            let targets = self.ways(queue, exchange, &letter, now, &mut last);
+            let Some(way) = self.way(queue, exchange, &letter, now, &mut last) else { continue };
+            let targets = &way.queues;
             let kept = targets.iter().any(|target| target.keeps.includes(&letter.message));
             let place = match kept {
                 true => add_stored(&mut stored, &letter.message),
@@ -106,25 +121,33 @@ impl Vhost {
                 }
                 let message = letter.message.clone();
                 let incoming = Incoming { message, token: UNCONFIRMED, stored: place };
-                match shares.iter_mut().find(|(queue, _)| Arc::ptr_eq(queue, target)) {
-                    Some((_, share)) => share.push(incoming),
-                    None => shares.push((Arc::clone(target), vec![incoming])),
-                }
+                share(&mut shares, target, incoming);
+            }
+            for delays in &way.delays {
+                let Some(entry) = delays.enter(&letter.message, now) else { continue };
+                let message = entry.message.clone();
+                let stored = match entry.queue.keeps.includes(&message) {
+                    true => add_stored(&mut stored, &message),
+                    false => Incoming::NOT_STORED,
+                };
+                let incoming = Incoming { message, token: UNCONFIRMED, stored };
+                share(&mut shares, &entry.queue, incoming);
+                entering.push(entry);
             }
         }
-        (shares, stored)
+        (shares, entering, stored)
     }
 
-    /// The queues that a letter reaches: none when the exchange is missing (behaviour B8.6). No
+    /// Where a letter goes: nowhere when the exchange is missing (behaviour B8.6). No
     /// permission is asked for, and internal exchanges are as good as others.
-    fn ways<'a>(
+    fn way<'a>(
         &self,
         from: &Arc<Queue>,
         exchange: &str,
         letter: &Letter,
         now: Time,
         last: &'a mut Option<LastWay>,
-    ) -> &'a [Arc<Queue>] {
+    ) -> Option<&'a LastWay> {
         let routing_key = letter.message.routing_key();
         let is_same = |last: &LastWay| {
             last.is_by_key
@@ -137,7 +160,8 @@ impl Vhost {
             keys.extend(letter.extra_keys.iter().map(|key| &**key));
             let properties = letter.message.parsed_properties().unwrap_or_default();
             let (keys, properties) = (&keys[..], &properties);
-            let routing = Routing { keys, properties, random: rand::random(), arrives: Some(now) };
+            let (random, arrives) = (rand::random(), Some(now));
+            let routing = Routing { keys, properties, random, arrives, has_waited: false };
             let way = self.read(|topology| topology.route(exchange, &routing));
             let way = way.unwrap_or(Way { cacheable: true, ..Way::default() });
             *last = Some(LastWay {
@@ -145,8 +169,9 @@ impl Vhost {
                 routing_key: routing_key.into(),
                 is_by_key: way.cacheable && letter.extra_keys.is_empty(),
                 queues: way.queues,
+                delays: way.delays,
             });
         }
-        last.as_ref().map_or(&[], |last| &last.queues)
+        last.as_ref()
     }
 }

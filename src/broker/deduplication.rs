@@ -35,7 +35,8 @@ impl Deduplication {
     /// What a declaration says of it. Errors are CH 406.
     pub(super) fn parse(declaration: &ExchangeDeclaration) -> Result<Option<Box<Self>>, AmqpError> {
         let reader = Reader(&declaration.arguments);
-        let is_type = declaration.kind == ExchangeKind::MessageDeduplication;
+        let kind = declaration.kind.routes_as(&declaration.arguments);
+        let is_type = kind == Some(ExchangeKind::MessageDeduplication);
         if !reader.switch()? && !is_type {
             return Ok(None);
         }

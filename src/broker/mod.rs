@@ -9,7 +9,7 @@
 //! schedule that [`Broker::tick`] works off. The broker has no clock: whoever runs it asks for
 //! [`Broker::next_deadline`] and calls in time.
 //!
-//! Lock order: vhost map → topology → queue → outbox, and reply registry → outbox. The schedule, the
+//! Lock order: vhost map → topology → what waits in an exchange → queue → outbox, and reply registry → outbox. The schedule, the
 //! alarms, storage and what an exchange remembers of duplicates are leaves. Nothing awaits, and nobody
 //! is woken, while one of them is held.
 
@@ -17,6 +17,8 @@ mod alarms;
 mod dead_letter;
 mod death;
 mod deduplication;
+mod delay;
+mod group_pager;
 mod policy;
 mod publish;
 mod recovery;
@@ -43,7 +45,7 @@ pub use self::reply::{REPLY_TO, ReplyTarget};
 pub use self::topology::{BindingEnd, ExchangeDeclaration, resource_exchange, resource_queue};
 pub use self::vhost::{DeclaredQueue, Flags, Vhost};
 
-use self::schedule::Schedule;
+use self::schedule::{Schedule, Timed};
 use crate::names::VhostName;
 use crate::queue::{Budget, ConnectionId, Effects, TimeoutAction};
 use crate::storage::{Change, DefinitionStore, MessageStore};
@@ -53,7 +55,7 @@ use crate::time::Time;
 /// they may expect, over AMQP (behaviour B2.1) and over HTTP.
 pub const COMPATIBLE_VERSION: &str = "3.13.0";
 
-/// Queues that one tick looks at.
+/// Queues, and exchanges that delay, that one tick looks at.
 const TICK_QUEUES_MAX: usize = 256;
 
 /// What a broker refuses to exceed.
@@ -73,6 +75,9 @@ pub struct Limits {
     /// long as it likes (behaviour B6.16).
     pub consumer_timeout_millis: u64,
     pub consumer_timeout_action: TimeoutAction,
+    /// Messages that wait in an exchange and are in memory because they are due next; the rest lies in
+    /// queues.
+    pub delayed_in_memory_max: usize,
 }
 
 impl Default for Limits {
@@ -85,6 +90,7 @@ impl Default for Limits {
             queue_budget: Budget::of(4 << 20),
             consumer_timeout_millis: 30 * 60 * 1000,
             consumer_timeout_action: TimeoutAction::Close,
+            delayed_in_memory_max: 16 * 1024,
         }
     }
 }
@@ -132,8 +138,8 @@ impl Broker {
             let (definitions, messages) =
                 (Arc::clone(&self.definitions), Arc::clone(&self.messages));
             let schedule = Arc::clone(&self.schedule);
-            let budget = self.limits.queue_budget;
-            let vhost = Vhost::new(name.clone(), definitions, messages, schedule, budget);
+            let limits = &self.limits;
+            let vhost = Vhost::new(name.clone(), definitions, messages, schedule, limits);
             created(&vhost);
             vhost
         };
@@ -161,14 +167,21 @@ impl Broker {
         self.schedule.poll_earlier(context)
     }
 
-    /// Time has passed: expired messages are dead-lettered or dropped, unused queues end. Does a
+    /// Time has passed: expired messages are dead-lettered or dropped, unused queues end, messages that
+    /// waited in an exchange are routed. Does a
     /// bounded piece of work; if there is more, the next deadline is not after `now`.
     pub fn tick(&self, now: Time) {
         let mut effects = Effects::default();
-        for (vhost, queue) in self.schedule.take_due(now, TICK_QUEUES_MAX) {
-            if queue.look(now, &mut effects) {
-                tracing::info!(queue = %queue.name, vhost = %vhost.name, "unused queue expired");
-                vhost.end_queue(&queue, now, &mut effects);
+        for (vhost, timed) in self.schedule.take_due(now, TICK_QUEUES_MAX) {
+            match timed {
+                Timed::Queue(queue) => {
+                    if queue.look(now, &mut effects) {
+                        let (name, host) = (&queue.name, &vhost.name);
+                        tracing::info!(queue = %name, vhost = %host, "unused queue expired");
+                        vhost.end_queue(&queue, now, &mut effects);
+                    }
+                }
+                Timed::Delays(delays) => delays.turn(&vhost, now, &mut effects),
             }
             vhost.act(now, &mut effects);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::delay::{Delays, Entering};
 use super::reply::token_of;
 use super::route_cache::RouteCache;
 use super::topology::{Routing, resource_exchange};
@@ -43,6 +44,8 @@ impl Way {
 #[derive(Debug, Default)]
 pub struct Destinations {
     queues: Vec<Arc<Queue>>,
+    /// Exchanges in which it waits before it goes on.
+    delays: Vec<Arc<Delays>>,
     /// Tokens of direct replies.
     replies: Vec<String>,
 }
@@ -74,12 +77,15 @@ pub struct Publisher {
     store: Arc<dyn MessageStore>,
     cache: RouteCache,
     fresh: Vec<Arc<Queue>>,
+    fresh_delays: Vec<Arc<Delays>>,
     replies: Vec<String>,
     groups: Vec<Group>,
     spare: Vec<Vec<Incoming>>,
     confirms: Vec<Confirm>,
     /// Messages of this batch that a queue keeps.
     stored: Vec<Message>,
+    /// Messages of this batch that will wait in an exchange.
+    delayed: Vec<(Arc<Delays>, Message)>,
     /// The number of the batch being gathered; routes remember their groups by it.
     epoch: u64,
     rejected: Vec<u32>,
@@ -96,11 +102,13 @@ impl Publisher {
             store,
             cache: RouteCache::default(),
             fresh: Vec::new(),
+            fresh_delays: Vec::new(),
             replies: Vec::new(),
             groups: Vec::new(),
             spare: Vec::new(),
             confirms: Vec::new(),
             stored: Vec::new(),
+            delayed: Vec::new(),
             epoch: 1,
             rejected: Vec::new(),
             random: rand::random(),
@@ -148,10 +156,11 @@ impl Publisher {
                 return Err(AmqpError::new(ReplyCode::AccessRefused, text));
             }
             let (keys, random) = (&keys[..], self.random);
-            topology.route(&exchange_name, &Routing { keys, properties, random, arrives })
+            let routing = Routing { keys, properties, random, arrives, has_waited: false };
+            topology.route(&exchange_name, &routing)
         })?;
         self.awaits_store |= way.is_duplicate && Traits::of(properties).persistent;
-        self.fresh = way.queues;
+        (self.fresh, self.fresh_delays) = (way.queues, way.delays);
         self.replies.clear();
         if exchange.is_empty() {
             let tokens = keys.iter().filter_map(|key| token_of(key)).map(str::to_owned);
@@ -174,7 +183,10 @@ impl Publisher {
             Found::Cached(route) => {
                 self.cache.route_mut(route).is_some_and(|route| !route.queues.is_empty())
             }
-            Found::Fresh { .. } => !self.fresh.is_empty() || !self.replies.is_empty(),
+            // What waits here is not asked yet whether it will arrive (behaviour B4.18).
+            Found::Fresh { .. } => {
+                !(self.fresh.is_empty() && self.replies.is_empty() && self.fresh_delays.is_empty())
+            }
         }
     }
 
@@ -183,14 +195,18 @@ impl Publisher {
         match way.0 {
             Found::Cached(route) => {
                 let queues = self.cache.route_mut(route).map(|route| route.queues.to_vec());
-                Destinations { queues: queues.unwrap_or_default(), replies: Vec::new() }
+                Destinations { queues: queues.unwrap_or_default(), ..Destinations::default() }
             }
             Found::Fresh { .. } => self.take_fresh(),
         }
     }
 
     fn take_fresh(&mut self) -> Destinations {
-        Destinations { queues: self.fresh.clone(), replies: std::mem::take(&mut self.replies) }
+        Destinations {
+            queues: self.fresh.clone(),
+            delays: std::mem::take(&mut self.fresh_delays),
+            replies: std::mem::take(&mut self.replies),
+        }
     }
 
     /// Adds a message to the batch.
@@ -270,6 +286,9 @@ impl Publisher {
                 group.incoming.push(Incoming { message: message.clone(), token, stored });
             }
         }
+        for delays in &destinations.delays {
+            self.delayed.push((Arc::clone(delays), message.clone()));
+        }
         for reply in &destinations.replies {
             let queued = Queued {
                 message: message.clone(),
@@ -292,7 +311,7 @@ impl Publisher {
     }
 
     pub fn has_gathered(&self) -> bool {
-        !self.groups.is_empty()
+        !self.groups.is_empty() || !self.delayed.is_empty()
     }
 
     /// Hands every queue its share. The locks taken are gone when this returns; `effects` says whom to
@@ -301,6 +320,7 @@ impl Publisher {
         let mut flushed = Flushed::default();
         let mut arrival = Arrival { first_stored: 0, group, now };
         // Held until the last queue has taken its share.
+        let entering = self.enter_delays(now);
         let stored =
             (!self.stored.is_empty()).then(|| self.store.store(&mut self.stored.iter(), now));
         if let Some(stored) = &stored {
@@ -315,6 +335,7 @@ impl Publisher {
                 self.spare.push(group.incoming);
             }
         }
+        drop(entering);
         if std::mem::take(&mut self.awaits_store) {
             // That a duplicate is confirmed says that the message is safe, which is the other one's.
             flushed.log = flushed.log.max(Some(self.store.position()));
@@ -325,6 +346,25 @@ impl Publisher {
         self.confirms.clear();
         self.epoch += 1;
         flushed
+    }
+
+    /// Finds the queues in which messages wait, and gathers them for those.
+    fn enter_delays(&mut self, now: Time) -> Vec<Entering> {
+        let mut entering = Vec::new();
+        for (delays, message) in std::mem::take(&mut self.delayed) {
+            let Some(entry) = delays.enter(&message, now) else { continue };
+            let stored = match entry.queue.keeps.includes(&entry.message) {
+                true => add_stored(&mut self.stored, &entry.message),
+                false => Incoming::NOT_STORED,
+            };
+            let group = group_for(&mut self.groups, &mut self.spare, &entry.queue);
+            if let Some(group) = self.groups.get_mut(group) {
+                let message = entry.message.clone();
+                group.incoming.push(Incoming { message, token: UNCONFIRMED, stored });
+            }
+            entering.push(entry);
+        }
+        entering
     }
 
     /// Gives back what steady work keeps, when there has been none for a while.

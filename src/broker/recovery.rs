@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::delay::Delays;
 use super::policy::Policy;
 use super::topology::{BindingEnd, ExchangeDeclaration, Topology, resource_queue};
 use super::{Broker, Vhost};
@@ -16,7 +17,8 @@ use crate::protocol::{AmqpError, ReplyCode};
 use crate::queue::{ConnectionId, Declaration, Effects, Options, Queue, QueueKind};
 use crate::storage::journal::ReturnedCounts;
 use crate::storage::{
-    BindingRecord, Definition, ExchangeRecord, PolicyRecord, QueueId, QueueRecord, Record,
+    BindingRecord, DELAY_QUEUES, Definition, ExchangeRecord, PolicyRecord, QueueId, QueueRecord,
+    Record,
 };
 use crate::time::Time;
 
@@ -30,7 +32,8 @@ pub struct Recovered {
     pub policies: usize,
     /// Definitions left out.
     pub skipped: usize,
-    /// Queues among them: their messages are neither served nor to be thrown away.
+    /// Queues among them, also those in which messages of an exchange wait: their messages are neither
+    /// served nor to be thrown away.
     pub skipped_queues: Vec<QueueId>,
 }
 
@@ -99,6 +102,16 @@ impl Broker {
         counts.filter(|(_, counts): &(u64, Vec<_>)| !counts.is_empty()).collect()
     }
 
+    /// Exchanges that delay messages, and what waits in them.
+    pub(super) fn all_delays(&self) -> Vec<(Arc<Vhost>, ExchangeName, Arc<Delays>)> {
+        let vhosts: Vec<Arc<Vhost>> = self.vhosts.read().values().cloned().collect();
+        let delays = vhosts.into_iter().flat_map(|vhost| {
+            let all = vhost.read(Topology::all_delays).into_iter();
+            all.map(move |(exchange, delays)| (Arc::clone(&vhost), exchange, delays))
+        });
+        delays.collect()
+    }
+
     pub(super) fn durable_queues(&self) -> Vec<(Arc<Vhost>, Arc<Queue>, QueueId)> {
         let vhosts: Vec<Arc<Vhost>> = self.vhosts.read().values().cloned().collect();
         let mut durable = Vec::new();
@@ -118,8 +131,13 @@ impl Recovered {
         let (what, restored, count) = match record {
             Record::Vhost => return,
             Record::Exchange(record) => {
-                let what = format!("exchange '{}'", record.name);
-                (what, vhost.restore_exchange(record), &mut self.exchanges)
+                let (what, waiting) = (format!("exchange '{}'", record.name), record.delay_queues);
+                let restored = vhost.restore_exchange(record);
+                if let (Err(_), Some(QueueId(first))) = (&restored, waiting) {
+                    let numbers = first..first.saturating_add(DELAY_QUEUES);
+                    self.skipped_queues.extend(numbers.map(QueueId));
+                }
+                (what, restored, &mut self.exchanges)
             }
             Record::Queue(record) => {
                 let (what, id) = (format!("queue '{}'", record.name), record.id);
@@ -150,7 +168,7 @@ impl Recovered {
 
 impl Vhost {
     fn restore_exchange(&self, record: ExchangeRecord) -> Result<(), AmqpError> {
-        let ExchangeRecord { name, kind, auto_delete, internal, arguments } = record;
+        let ExchangeRecord { name, kind, auto_delete, internal, arguments, delay_queues } = record;
         let kind = ExchangeKind::parse(&kind).ok_or_else(|| {
             let text = format!("unknown exchange type '{kind}'");
             AmqpError::new(ReplyCode::PreconditionFailed, text)
@@ -159,7 +177,7 @@ impl Vhost {
             ExchangeDeclaration { kind, durable: true, auto_delete, internal, arguments };
         self.change(|topology| {
             if !topology.check_exchange(&name, &declaration)? {
-                topology.add_exchange(name, declaration);
+                self.add_exchange(topology, name, declaration, delay_queues);
             }
             Ok(())
         })

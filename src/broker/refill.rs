@@ -3,7 +3,7 @@
 //! A message may be told of twice: by a segment, and by the journal, which was not told in time that it
 //! was moved there. Then the segment has it. What of a segment is settled, the journal knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Broker, Vhost};
 use crate::message::Position;
@@ -51,6 +51,7 @@ impl Broker {
             // take a position there that another message has.
             vhost.act(now, &mut effects);
         }
+        count += self.recover_delayed(&mut found, now);
         let lost = found.queues.into_keys().chain(found.segments.keys().copied()).map(QueueId);
         for id in lost.filter(|id| !left_out.contains(id)) {
             self.messages.queue_gone(id);
@@ -68,6 +69,29 @@ impl Broker {
                 break;
             }
             self.tick(now);
+        }
+        count
+    }
+
+    /// The same for messages that wait in exchanges.
+    fn recover_delayed(&self, found: &mut Found, now: Time) -> usize {
+        let mut count = 0;
+        for (vhost, exchange, delays) in self.all_delays() {
+            let Some(ids) = delays.queue_ids() else { continue };
+            let with_messages = found.queues.range(ids.clone()).map(|(id, _)| *id);
+            let ids: BTreeSet<u64> =
+                with_messages.chain(found.segments.range(ids).map(|(id, _)| *id)).collect();
+            let kept = ids.into_iter().map(|id| {
+                let recovered = found.queues.remove(&id).unwrap_or_default();
+                (id, (recovered, found.segments.remove(&id).unwrap_or_default()))
+            });
+            let refill =
+                |queue: &Queue, (recovered, segments)| vhost.refill(queue, recovered, segments);
+            let messages = delays.restore(kept.collect(), now, refill);
+            if messages > 0 {
+                tracing::info!(%exchange, vhost = %vhost.name, messages, "delayed messages recovered");
+            }
+            count += messages;
         }
         count
     }

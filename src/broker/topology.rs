@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ahash::{AHashMap, AHashSet};
 
 use super::deduplication::Deduplication;
+use super::delay::{Delays, delay_of};
 use super::policy::Policies;
 use crate::exchange::{Binding, ExchangeKind, ExchangeType, RoutingView, Target, digest, mix};
 use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
@@ -91,6 +92,8 @@ struct Exchange {
     alternate: Option<ExchangeName>,
     router: Box<dyn ExchangeType<Destination>>,
     deduplication: Option<Box<Deduplication>>,
+    /// What waits here, if the exchange delays.
+    delays: Option<Arc<Delays>>,
     bindings: HashSet<Binding<Destination>>,
 }
 
@@ -113,12 +116,16 @@ pub(super) struct Routing<'a> {
     /// When the message arrives at exchanges that leave out duplicates; `None` only looks where it
     /// would go if it were none.
     pub(super) arrives: Option<Time>,
+    /// The message has waited in the first exchange, and goes on from there.
+    pub(super) has_waited: bool,
 }
 
 /// The result of routing a message.
 #[derive(Default)]
 pub(super) struct Way {
     pub(super) queues: Vec<Arc<Queue>>,
+    /// Where it waits before it goes on.
+    pub(super) delays: Vec<Arc<Delays>>,
     /// The same address leads the same way until the topology changes.
     pub(super) cacheable: bool,
     /// There is an exchange on it that leaves out duplicates.
@@ -163,7 +170,7 @@ impl Topology {
                 internal,
                 arguments: FieldTable::default(),
             };
-            topology.add_exchange(ExchangeName::from(name), declaration);
+            topology.add_exchange(ExchangeName::from(name), declaration, None);
         }
         topology
     }
@@ -225,13 +232,29 @@ impl Topology {
         Ok(true)
     }
 
-    pub(super) fn add_exchange(&mut self, name: ExchangeName, declaration: ExchangeDeclaration) {
+    pub(super) fn add_exchange(
+        &mut self,
+        name: ExchangeName,
+        declaration: ExchangeDeclaration,
+        delays: Option<Arc<Delays>>,
+    ) {
         let alternate = alternate(&self.policies, &name, &declaration);
         let router = declaration.kind.router(&declaration.arguments);
         let deduplication = Deduplication::parse(&declaration).ok().flatten();
         let bindings = HashSet::new();
-        let exchange = Exchange { declaration, alternate, router, deduplication, bindings };
+        let exchange = Exchange { declaration, alternate, router, deduplication, delays, bindings };
         self.exchanges.insert(name, exchange);
+    }
+
+    pub(super) fn delays(&self, exchange: &str) -> Option<&Arc<Delays>> {
+        self.exchanges.get(exchange)?.delays.as_ref()
+    }
+
+    pub(super) fn all_delays(&self) -> Vec<(ExchangeName, Arc<Delays>)> {
+        let delays = |(name, exchange): (&ExchangeName, &Exchange)| {
+            exchange.delays.clone().map(|delays| (name.clone(), delays))
+        };
+        self.exchanges.iter().filter_map(delays).collect()
     }
 
     pub(super) fn queues(&self) -> Vec<Arc<Queue>> {
@@ -303,6 +326,9 @@ impl Topology {
         let Some(exchange) = self.exchanges.remove(&name) else {
             return;
         };
+        if let Some(delays) = &exchange.delays {
+            delays.end();
+        }
         for binding in &exchange.bindings {
             self.forget_incoming(&name, binding);
         }
@@ -444,7 +470,7 @@ impl Topology {
     /// (behaviour B4.9, B4.13). Each exchange is visited once, so cycles end.
     pub(super) fn route(&self, exchange: &str, routing: &Routing<'_>) -> Result<Way, AmqpError> {
         self.exchange(exchange)?;
-        let Routing { keys, properties, random, arrives } = *routing;
+        let Routing { keys, properties, random, arrives, has_waited } = *routing;
         let mut way = Way { cacheable: true, ..Way::default() };
         let mut seen: AHashSet<*const Queue> = AHashSet::new();
         let mut visited: Vec<&str> = vec![exchange];
@@ -454,13 +480,22 @@ impl Topology {
             let Some(exchange) = self.exchanges.get(name) else {
                 continue;
             };
-            if let Some(deduplication) = &exchange.deduplication {
+            // What has waited here was looked at when it came.
+            let is_new_here = !has_waited || next > 1;
+            if let Some(deduplication) = exchange.deduplication.as_ref().filter(|_| is_new_here) {
                 (way.cacheable, way.deduplicates) = (false, true);
                 if arrives.is_some_and(|now| deduplication.is_duplicate(properties, now)) {
                     way.is_duplicate = true;
                     if deduplication.to_alternate {
                         exchange.visit_alternate(&mut visited);
                     }
+                    continue;
+                }
+            }
+            if let Some(delays) = exchange.delays.as_ref().filter(|_| is_new_here) {
+                way.cacheable = false;
+                if delay_of(properties).is_some() {
+                    way.delays.push(Arc::clone(delays));
                     continue;
                 }
             }

@@ -10,19 +10,23 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::RwLock;
 
+use super::Limits;
+use super::delay::{Delays, delays};
+use super::group_pager::GroupPager;
 use super::reply::{REPLY_TO, ReplyNames, ReplyTarget, random_token, token_of};
-use super::schedule::Schedule;
+use super::schedule::{Schedule, Timed};
 use super::topology::{BindingEnd, ExchangeDeclaration, Removed, Topology, resource_queue};
 use crate::delivery::{Delivery, Outgoing};
 use crate::message::Queued;
 use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::{AmqpError, FieldTable, ReplyCode};
 use crate::queue::{
-    Budget, ConnectionId, Declaration, Effects, NotDeleted, Paging, Queue, QueueLog,
+    ConnectionId, Declaration, Effects, NotDeleted, Paging, Queue, QueueLog,
     check_equivalent_arguments,
 };
 use crate::storage::{
-    Change, Commit, DefinitionStore, ExchangeRecord, MessageStore, QueueId, QueueRecord, StoreError,
+    Change, Commit, DELAY_QUEUES, DefinitionStore, ExchangeRecord, MessageStore, QueueId,
+    QueueRecord, StoreError,
 };
 use crate::time::Time;
 
@@ -38,6 +42,8 @@ pub type Notify<'a> = &'a dyn Fn() -> Box<dyn FnOnce(Result<(), StoreError>) + S
 
 pub struct Vhost {
     pub name: VhostName,
+    /// Itself, for what has to find the way back.
+    pub(super) this: Weak<Self>,
     topology: RwLock<Topology>,
     /// Rises with every change of the topology; what was routed under an older one is void.
     generation: AtomicU64,
@@ -46,6 +52,9 @@ pub struct Vhost {
     /// For dead letters; publishers bring their own.
     pub(super) messages: Arc<dyn MessageStore>,
     pub(super) schedule: Arc<Schedule>,
+    pub(super) delayed_in_memory_max: usize,
+    /// To be told of groups that move messages.
+    pub(super) pager: Option<Arc<GroupPager>>,
     /// For queues that are longer than memory.
     pub(super) paging: Option<Arc<Paging>>,
 }
@@ -56,14 +65,19 @@ impl Vhost {
         definitions: Arc<dyn DefinitionStore>,
         messages: Arc<dyn MessageStore>,
         schedule: Arc<Schedule>,
-        budget: Budget,
+        limits: &Limits,
     ) -> Arc<Self> {
+        let budget = limits.queue_budget;
+        let pager =
+            messages.pager().map(|inner| Arc::new(GroupPager::new(inner, Arc::clone(&messages))));
         Arc::new_cyclic(|this: &Weak<Self>| Self {
-            paging: messages.pager().map(|pager| {
+            pager: pager.clone(),
+            this: Weak::clone(this),
+            paging: pager.clone().map(|pager| {
                 let (this, schedule) = (Weak::clone(this), Arc::clone(&schedule));
                 let attention = move |queue: &Arc<Queue>| {
                     if let Some(vhost) = this.upgrade() {
-                        schedule.add(Time(0), &vhost, queue);
+                        schedule.add(Time(0), &vhost, &Timed::Queue(Arc::clone(queue)));
                     }
                 };
                 Arc::new(Paging {
@@ -80,6 +94,7 @@ impl Vhost {
             definitions,
             messages,
             schedule,
+            delayed_in_memory_max: limits.delayed_in_memory_max,
         })
     }
 
@@ -144,19 +159,39 @@ impl Vhost {
             if topology.check_exchange(name, &declaration)? {
                 return Ok(self.found(durable, notify));
             }
+            let delay_queues = (durable && delays(&declaration))
+                .then(|| self.definitions.next_queue_ids(DELAY_QUEUES));
             let record = durable.then(|| ExchangeRecord {
                 name: name.clone(),
                 kind: declaration.kind.as_str().to_owned(),
                 auto_delete: declaration.auto_delete,
                 internal: declaration.internal,
                 arguments: declaration.arguments.clone(),
+                delay_queues,
             });
-            topology.add_exchange(name.clone(), declaration);
+            self.add_exchange(topology, name.clone(), declaration, delay_queues);
             Ok(match record {
                 Some(record) => self.commit(Change::PutExchange(record), notify),
                 None => Commit::Now,
             })
         })
+    }
+
+    pub(super) fn add_exchange(
+        &self,
+        topology: &mut Topology,
+        name: ExchangeName,
+        declaration: ExchangeDeclaration,
+        delay_queues: Option<QueueId>,
+    ) {
+        let delays = delays(&declaration).then(|| Delays::new(name.clone(), delay_queues, self));
+        topology.add_exchange(name, declaration, delays);
+    }
+
+    /// How many messages wait in an exchange until they are due; `None` when it is none that delays
+    /// (behaviour B4.18).
+    pub fn messages_delayed(&self, exchange: &str) -> Option<usize> {
+        self.read(|topology| topology.delays(exchange).map(|delays| delays.count()))
     }
 
     /// `exchange.declare`, passive: CH 404 unless it exists.

@@ -22,8 +22,8 @@ impl DefinitionStore for MemoryDefinitions {
         Commit::Now
     }
 
-    fn next_queue_id(&self) -> QueueId {
-        QueueId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    fn next_queue_ids(&self, count: u64) -> QueueId {
+        QueueId(self.0.fetch_add(count, Ordering::Relaxed) + 1)
     }
 
     fn requested(&self) -> u64 {
@@ -178,10 +178,11 @@ impl DefinitionStore for HeldStore {
         Commit::Later
     }
 
-    fn next_queue_id(&self) -> QueueId {
+    fn next_queue_ids(&self, count: u64) -> QueueId {
         let mut held = self.0.lock();
-        held.queues += 1;
-        QueueId(held.queues)
+        let first = held.queues + 1;
+        held.queues += count;
+        QueueId(first)
     }
 
     fn requested(&self) -> u64 {

@@ -21,7 +21,9 @@ pub use self::definitions::RedbDefinitions;
 pub use self::directory::{DataDirectory, DirectoryError};
 pub use self::durable::DurableMessages;
 pub use self::journal::range_map;
-pub use self::segment::{Figures, Pager, Scanned, Segment, SegmentStore};
+pub use self::segment::{
+    Figures, OnRead, OnRemoved, OnWritten, Pager, Scanned, Segment, SegmentStore,
+};
 
 use std::sync::Arc;
 
@@ -77,7 +79,14 @@ pub struct ExchangeRecord {
     pub auto_delete: bool,
     pub internal: bool,
     pub arguments: FieldTable,
+    /// Of one that delays messages: the first of the [`DELAY_QUEUES`] numbers of the queues in which
+    /// they wait.
+    pub delay_queues: Option<QueueId>,
 }
+
+/// Queues that an exchange may need for messages that wait. These are in no list: their numbers are set
+/// aside when the exchange is declared, so that to use one more is no change of definitions.
+pub const DELAY_QUEUES: u64 = 6 * 1024;
 
 /// A durable queue that is not exclusive.
 #[derive(Debug, Clone, PartialEq)]
@@ -147,7 +156,12 @@ pub trait DefinitionStore: Send + Sync {
     fn commit(&self, vhost: &VhostName, change: Change, done: Done) -> Commit;
 
     /// An id that no queue has had, not even before the last restart.
-    fn next_queue_id(&self) -> QueueId;
+    fn next_queue_id(&self) -> QueueId {
+        self.next_queue_ids(1)
+    }
+
+    /// The first of so many of them, which follow one another.
+    fn next_queue_ids(&self, count: u64) -> QueueId;
 
     /// Changes handed in so far.
     fn requested(&self) -> u64;

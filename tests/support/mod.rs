@@ -111,12 +111,17 @@ impl World {
 
     /// With what the store kept. Its thread is waited for wherever something is sent.
     pub fn on_disk(definitions: Arc<RedbDefinitions>) -> Self {
-        Self::restored(definitions, Arc::new(MemoryMessages), Found::default(), NOW)
+        let (messages, limits) = (Arc::new(MemoryMessages), Limits::default());
+        Self::restored(definitions, messages, Found::default(), NOW, limits)
     }
 
     /// With all that a directory keeps, as the binary starts, at `now` or later. To drop it and all
     /// its peers is to kill it when nothing is under way.
     pub fn in_directory(directory: &Path, now: Time) -> Self {
+        Self::in_directory_with(directory, now, Limits::default())
+    }
+
+    pub fn in_directory_with(directory: &Path, now: Time, limits: Limits) -> Self {
         let definitions = RedbDefinitions::open(directory, Box::new(|error| panic!("{error}")));
         let definitions = Arc::new(definitions.unwrap());
         let (path, options) = (directory.join("journal"), Options::default());
@@ -136,7 +141,7 @@ impl World {
         journal.segments_known();
         let found = Found { queues: found.queues, segments: scanned.segments, clean: found.clean };
         let messages = DurableMessages::new(journal, Arc::clone(&definitions) as _, segments);
-        Self::restored(definitions, Arc::new(messages), found, now.max(NOW))
+        Self::restored(definitions, Arc::new(messages), found, now.max(NOW), limits)
     }
 
     fn restored(
@@ -144,12 +149,13 @@ impl World {
         messages: Arc<dyn MessageStore>,
         found: Found,
         now: Time,
+        limits: Limits,
     ) -> Self {
         let kept = definitions.load().unwrap();
         let on_disk = OnDisk { definitions, messages };
         let (definitions, messages) =
             (Arc::clone(&on_disk.definitions), Arc::clone(&on_disk.messages));
-        let broker = Broker::new(Limits::default(), definitions, messages);
+        let broker = Broker::new(limits, definitions, messages);
         broker.recover(kept, now);
         broker.recover_messages(found, &[], now);
         let world = Self::around(broker, Offer::default(), None, Some(on_disk));

@@ -148,8 +148,8 @@ impl DefinitionStore for RedbDefinitions {
         self.wait_in_line(Waiting { change: Some((vhost.clone(), change)), done })
     }
 
-    fn next_queue_id(&self) -> QueueId {
-        QueueId(self.shared.next_queue_id.fetch_add(1, Ordering::Relaxed))
+    fn next_queue_ids(&self, count: u64) -> QueueId {
+        QueueId(self.shared.next_queue_id.fetch_add(count, Ordering::Relaxed))
     }
 
     fn requested(&self) -> u64 {

@@ -3,7 +3,7 @@
 //! | kind | name | value |
 //! | --- | --- | --- |
 //! | 0 vhost | | |
-//! | 1 exchange | name | type, flags, arguments |
+//! | 1 exchange | name | type, flags, arguments, queue id if it delays |
 //! | 2 queue | name | id, flags, arguments |
 //! | 3 binding | source, to queue?, destination, routing key, digest | arguments |
 //! | 4 policy | operator's?, name | pattern, apply to, priority, definition |
@@ -45,6 +45,8 @@ const POLICY: u8 = 4;
 
 const AUTO_DELETE: u8 = 1;
 const INTERNAL: u8 = 2;
+/// The first of the queue ids for delayed messages stands at the end.
+const DELAYS: u8 = 4;
 
 /// What a change does to the rows of its vhost.
 pub(super) enum Write {
@@ -94,8 +96,12 @@ impl Write {
 fn exchange_value(exchange: &ExchangeRecord) -> Vec<u8> {
     let mut value = Vec::new();
     put::shortstr(&mut value, &exchange.kind);
-    put::octet(&mut value, flags(exchange.auto_delete, exchange.internal));
+    let delays = if exchange.delay_queues.is_some() { DELAYS } else { 0 };
+    put::octet(&mut value, flags(exchange.auto_delete, exchange.internal) | delays);
     put::table(&mut value, &exchange.arguments);
+    if let Some(first) = exchange.delay_queues {
+        put::longlong(&mut value, first.0);
+    }
     value
 }
 
@@ -178,13 +184,19 @@ fn whole<'a, T>(value: &'a [u8], read: impl FnOnce(&'a [u8]) -> Taken<'a, T>) ->
 fn exchange<'a>(name: &[u8], value: &'a [u8]) -> Taken<'a, ExchangeRecord> {
     let (value, kind) = take::shortstr(value)?;
     let (value, flags) = take::octet(value)?;
-    let (rest, arguments) = take::table(value)?;
+    let (mut rest, arguments) = take::table(value)?;
+    let mut delay_queues = None;
+    if flags & DELAYS != 0 {
+        let (behind, first) = take::longlong(rest)?;
+        (rest, delay_queues) = (behind, Some(QueueId(first)));
+    }
     let record = ExchangeRecord {
         name: ExchangeName::from(text(name)?),
         kind: kind.to_owned(),
         auto_delete: flags & AUTO_DELETE != 0,
         internal: flags & INTERNAL != 0,
         arguments,
+        delay_queues,
     };
     Ok((rest, record))
 }

@@ -102,6 +102,7 @@ fn every_definition_and_argument_type_survives() {
         auto_delete: true,
         internal: true,
         arguments: every_type(),
+        delay_queues: Some(QueueId(u64::MAX / 3)),
     };
     let queue = QueueRecord {
         name: "a queue".into(),

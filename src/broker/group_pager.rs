@@ -1,0 +1,124 @@
+//! A pager that writes nothing that a crash might take back.
+//!
+//! A message moves in a group: it leaves one queue and enters another, or neither. What is in a
+//! segment is there after a restart whatever the journal says, so a segment with a message of a group
+//! must not be written before the group is durable, or the message would be in both queues.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::message::Queued;
+use crate::storage::range_map::RangeSet;
+use crate::storage::{
+    LogPosition, MessageStore, OnRead, OnRemoved, OnWritten, Pager, QueueId, Segment, StoreError,
+};
+
+pub(super) struct GroupPager {
+    inner: Arc<dyn Pager>,
+    messages: Arc<dyn MessageStore>,
+    writes: Arc<Mutex<Writes>>,
+}
+
+/// In the order in which they were asked for.
+#[derive(Default)]
+struct Writes {
+    waiting: VecDeque<Write>,
+    /// Groups that have not ended.
+    open: usize,
+    /// Where the last one ended.
+    last_end: LogPosition,
+}
+
+struct Write {
+    queue: Option<QueueId>,
+    messages: Arc<Vec<Queued>>,
+    done: OnWritten,
+    /// What the store has to get to before; `None` while its group is open.
+    after: Option<LogPosition>,
+}
+
+impl GroupPager {
+    pub(super) fn new(inner: Arc<dyn Pager>, messages: Arc<dyn MessageStore>) -> Self {
+        Self { inner, messages, writes: Arc::default() }
+    }
+
+    /// What is written from here on may hold messages of a group.
+    pub(super) fn begin_group(&self) {
+        self.writes.lock().open += 1;
+    }
+
+    /// The group has ended there.
+    pub(super) fn end_group(&self, end: LogPosition) {
+        let mut writes = self.writes.lock();
+        writes.open -= 1;
+        writes.last_end = writes.last_end.max(end);
+        if writes.open > 0 {
+            return;
+        }
+        let end = writes.last_end;
+        let open = writes.waiting.iter_mut().filter(|write| write.after.is_none());
+        let any = open.map(|write| write.after = Some(end)).count() > 0;
+        drop(writes);
+        if any {
+            self.write_after(end);
+        }
+    }
+
+    fn write_after(&self, position: LogPosition) {
+        let (inner, writes) = (Arc::clone(&self.inner), Arc::clone(&self.writes));
+        let write = move || {
+            // Handed on under the lock, for two that are called at once must not change the order.
+            let mut writes = writes.lock();
+            let is_safe = |write: &Write| write.after.is_some_and(|after| after <= position);
+            while writes.waiting.front().is_some_and(is_safe)
+                && let Some(write) = writes.waiting.pop_front()
+            {
+                inner.write(write.queue, write.messages, write.done);
+            }
+        };
+        self.messages.when_durable(position, Box::new(write));
+    }
+}
+
+impl Pager for GroupPager {
+    fn write(&self, queue: Option<QueueId>, messages: Arc<Vec<Queued>>, done: OnWritten) {
+        let mut writes = self.writes.lock();
+        let position = writes.last_end;
+        let after = (writes.open == 0).then_some(position);
+        if writes.waiting.is_empty() && after.is_some_and(|after| after <= self.messages.durable())
+        {
+            return self.inner.write(queue, messages, done);
+        }
+        writes.waiting.push_back(Write { queue, messages, done, after });
+        drop(writes);
+        if after.is_some() {
+            self.write_after(position);
+        }
+    }
+
+    fn read(&self, segment: &Segment, done: OnRead) {
+        self.inner.read(segment, done);
+    }
+
+    fn read_now(&self, segment: &Segment) -> Result<Vec<Queued>, StoreError> {
+        self.inner.read_now(segment)
+    }
+
+    fn rewrite(&self, segment: &Segment, live: RangeSet) {
+        self.inner.rewrite(segment, live);
+    }
+
+    fn remove(&self, segment: &Segment, done: OnRemoved) {
+        self.inner.remove(segment, done);
+    }
+
+    fn pressure(&self) -> usize {
+        self.inner.pressure()
+    }
+
+    fn when_relieved(&self, wake: Box<dyn FnOnce() + Send>) {
+        self.inner.when_relieved(wake);
+    }
+}
