@@ -453,3 +453,34 @@ async fn overdue_message_is_taken_away_and_a_late_acknowledgement_ignored() {
     // The channel lives on.
     assert_eq!(declare(&channel, "other").await.as_str(), "other");
 }
+
+#[tokio::test]
+async fn messages_wait_in_an_exchange_and_come_when_they_are_due() {
+    let server = TestServer::start().await;
+    let (_connection, channel) = channel(&server).await;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-delayed-type".into(), AMQPValue::LongString("direct".into()));
+    exchange(&channel, "later", "x-delayed-message", arguments).await;
+    declare(&channel, "q").await;
+    bind(&channel, "q", "later", "key").await;
+    soon(channel.confirm_select(ConfirmSelectOptions::default())).await.unwrap();
+    let mut consumer = consume(&channel, "q").await;
+    let start = std::time::Instant::now();
+    for delay in [300, 100, 200] {
+        let mut headers = FieldTable::default();
+        headers.insert("x-delay".into(), AMQPValue::LongInt(delay));
+        let properties = BasicProperties::default().with_headers(headers);
+        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+        let (exchange, key) = ("later".into(), "key".into());
+        let sent = channel.basic_publish(exchange, key, options, b"x", properties);
+        assert_eq!(soon(soon(sent).await.unwrap()).await.unwrap(), Confirmation::Ack(None));
+    }
+    for delay in [100, 200, 300] {
+        let delivery = next(&mut consumer).await;
+        let waited = start.elapsed().as_millis();
+        assert!(waited >= delay, "{delay} ms after {waited} ms");
+        let headers = delivery.properties.headers().clone().unwrap();
+        let negated = AMQPValue::LongInt(-i32::try_from(delay).unwrap());
+        assert_eq!(headers.inner().get("x-delay"), Some(&negated));
+    }
+}
