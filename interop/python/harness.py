@@ -149,7 +149,7 @@ def needs_plugin(broker, kind, plugin):
     # Anybody else has to have it.
     if connection._impl.server_properties.get("product") != "RabbitMQ":
         return
-    name, arguments = broker.name(kind), {"x-cache-size": 1}
+    name, arguments = broker.name(kind), {"x-cache-size": 1, "x-delayed-type": "direct"}
     broker.exchanges.append(name)
     try:
         connection.channel().exchange_declare(name, exchange_type=kind, arguments=arguments)
