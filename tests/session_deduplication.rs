@@ -417,10 +417,13 @@ fn queue_holds_each_value_once_until_its_message_leaves() {
     assert_eq!(peer.drain(1, "q"), ["anew"]);
 }
 
+/// A name, and how the message leaves.
+type WayOut<'a> = (&'a str, &'a dyn Fn(&World, &Peer));
+
 /// Whatever way it goes, the next one may come in.
 #[test]
 fn every_way_out_of_a_queue_lets_the_value_go() {
-    let ways: [(&str, &dyn Fn(&World, &Peer)); 12] = [
+    let ways: [WayOut<'_>; 12] = [
         ("ack", &|_, peer| drop(peer.drain(1, "q"))),
         ("ack of several", &|_, peer| {
             to_queue(peer, &id(2), "second");
