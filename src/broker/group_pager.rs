@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use crate::message::Queued;
 use crate::storage::range_map::RangeSet;
 use crate::storage::{
-    LogPosition, MessageStore, OnRead, OnRemoved, OnWritten, Pager, QueueId, Segment, StoreError,
+    LogPosition, MessageStore, OnRead, OnRemoved, OnWritten, Owner, Pager, Segment, StoreError,
 };
 
 pub(super) struct GroupPager {
@@ -32,7 +32,7 @@ struct Writes {
 }
 
 struct Write {
-    queue: Option<QueueId>,
+    owner: Owner,
     messages: Arc<Vec<Queued>>,
     done: OnWritten,
     /// What the store has to get to before; `None` while its group is open.
@@ -75,7 +75,7 @@ impl GroupPager {
             while writes.waiting.front().is_some_and(is_safe)
                 && let Some(write) = writes.waiting.pop_front()
             {
-                inner.write(write.queue, write.messages, write.done);
+                inner.write(write.owner, write.messages, write.done);
             }
         };
         self.messages.when_durable(position, Box::new(write));
@@ -83,15 +83,15 @@ impl GroupPager {
 }
 
 impl Pager for GroupPager {
-    fn write(&self, queue: Option<QueueId>, messages: Arc<Vec<Queued>>, done: OnWritten) {
+    fn write(&self, owner: Owner, messages: Arc<Vec<Queued>>, done: OnWritten) {
         let mut writes = self.writes.lock();
         let position = writes.last_end;
         let after = (writes.open == 0).then_some(position);
         if writes.waiting.is_empty() && after.is_some_and(|after| after <= self.messages.durable())
         {
-            return self.inner.write(queue, messages, done);
+            return self.inner.write(owner, messages, done);
         }
-        writes.waiting.push_back(Write { queue, messages, done, after });
+        writes.waiting.push_back(Write { owner, messages, done, after });
         drop(writes);
         if after.is_some() {
             self.write_after(position);

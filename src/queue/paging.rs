@@ -19,7 +19,7 @@ use super::state::State;
 use crate::delivery::{Outbox, Outgoing};
 use crate::message::{Position, Positions, Queued};
 use crate::storage::journal::RecoveredMessage;
-use crate::storage::{Group, Pager, Segment, StoreError};
+use crate::storage::{Group, Owner, Pager, Segment, StoreError};
 
 /// How a queue reaches the pager, and how it calls for attention when the pager is done.
 pub struct Paging {
@@ -143,7 +143,7 @@ impl State {
         if self.deleted {
             return;
         }
-        let id = queue.log.as_ref().map(|log| log.id);
+        let owner = queue.log.as_ref().map_or(Owner::Nobody, |log| Owner::Queue(log.id));
         let patience = self.patience(paging);
         while let Some((line, messages)) = self.ready.next_write(patience) {
             let (Some(first), Some(last)) = (messages.first(), messages.last()) else { continue };
@@ -152,7 +152,7 @@ impl State {
             }
             let call = Call::new(queue, paging);
             let done = move |result| call.back(PagerArrival::Written { line, result });
-            paging.pager.write(id, messages, Box::new(done));
+            paging.pager.write(owner, messages, Box::new(done));
         }
         while let Some((line, segment)) = self.ready.next_read() {
             let call = Call::new(queue, paging);
@@ -443,7 +443,7 @@ mod tests {
         for first in [10, 20, 30, 50, 70] {
             let written = written.clone();
             let done = Box::new(move |segment: Result<Segment, _>| _ = written.send(segment));
-            pager.write(None, Arc::new((first..first + 3).map(queued).collect()), done);
+            pager.write(Owner::Nobody, Arc::new((first..first + 3).map(queued).collect()), done);
             while pager.step() {}
         }
         let segments = segments

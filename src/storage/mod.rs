@@ -22,7 +22,7 @@ pub use self::directory::{DataDirectory, DirectoryError};
 pub use self::durable::DurableMessages;
 pub use self::journal::range_map;
 pub use self::segment::{
-    Figures, OnRead, OnRemoved, OnWritten, Pager, Scanned, Segment, SegmentStore,
+    Figures, OnRead, OnRemoved, OnWritten, Owner, Pager, Scanned, Segment, SegmentStore, Span,
 };
 
 use std::sync::Arc;

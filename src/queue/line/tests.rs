@@ -136,6 +136,7 @@ impl World {
             last: batch.last().unwrap().position,
             figures: Figures::of(batch.iter()),
             persistent: 0,
+            span: None,
             recovered: false,
         };
         if self.line.written(Some(segment)) == Written::Kept {

@@ -3,7 +3,8 @@
 //! ```text
 //! header   magic 8 | CRC-32C of the rest of the header u32 | version u32
 //!          number u64 | queue u64 | first position u64 | last position u64
-//!          messages u32 | persistent ones u32 | their body bytes u64 | those with a deadline u32 | 0 u32
+//!          messages u32 | kept over a restart u32 | their body bytes u64 | those with a deadline u32
+//!          flags u32 (1: a stream's) | when the first message came u64 | when the last one came u64
 //!          length of what follows u64
 //! message  length u32 | CRC-32C of the rest u32
 //!          position u64 | deadline u64 | flags u8 | deliveries u32
@@ -17,12 +18,12 @@ use crate::message::{Message, Position, Queued};
 use crate::storage::journal::message_of;
 use crate::time::Time;
 
-use super::{Figures, Segment};
+use super::{Figures, Owner, Segment, Span};
 use crate::storage::QueueId;
 
 const MAGIC: [u8; 8] = *b"LVRTSEGM";
 pub const VERSION: u32 = 1;
-pub const HEADER: usize = 80;
+pub const HEADER: usize = 96;
 /// Length and checksum of a message.
 const FRAME: usize = 8;
 /// What of a message stands before its address.
@@ -31,6 +32,9 @@ const FIXED: usize = 8 + 8 + 1 + 4 + 2 + 4 + 4;
 const REDELIVERED: u8 = 1;
 const HAS_EXTRA_KEYS: u8 = 2;
 const KEPT: u8 = 4;
+
+/// In the header: the deadlines say when messages came.
+const IS_STREAM: u32 = 1;
 
 /// What a header says.
 #[derive(Debug, PartialEq)]
@@ -50,7 +54,7 @@ pub enum Bad {
 /// Encodes a whole file. The segment's figures are those of all messages.
 pub fn encode<'a>(
     number: u64,
-    queue: Option<QueueId>,
+    owner: Owner,
     messages: impl Iterator<Item = &'a Queued>,
     out: &mut Vec<u8>,
 ) -> Segment {
@@ -58,14 +62,15 @@ pub fn encode<'a>(
     out.resize(HEADER, 0);
     let mut segment = Segment {
         number,
-        queue,
+        queue: owner.id(),
         first: Position::NOWHERE,
         last: Position::NOWHERE,
         figures: Figures::default(),
         persistent: 0,
+        span: None,
         recovered: false,
     };
-    let mut durable = Figures::default();
+    let (mut durable, mut times) = (Figures::default(), None);
     for queued in messages {
         put_message(out, queued);
         if segment.figures.messages == 0 {
@@ -73,12 +78,16 @@ pub fn encode<'a>(
         }
         segment.last = queued.position;
         segment.figures.add(queued);
-        if queued.kept {
+        if owner.keeps(queued) {
             durable.add(queued);
         }
+        times = Some((times.map_or(queued.deadline, |(since, _)| since), queued.deadline));
     }
     segment.persistent = durable.messages;
     let length = (out.len() - HEADER) as u64;
+    if let (Owner::Stream(_), Some((since, until))) = (owner, times) {
+        segment.span = Some(Span { length, since, until });
+    }
     let header = header(&segment, durable, length);
     if let Some(place) = out.first_chunk_mut() {
         *place = header;
@@ -88,6 +97,8 @@ pub fn encode<'a>(
 
 fn header(segment: &Segment, durable: Figures, length: u64) -> [u8; HEADER] {
     let count = |messages: usize| u32::try_from(messages).unwrap_or(u32::MAX).to_le_bytes();
+    let flags = if segment.span.is_some() { IS_STREAM } else { 0 };
+    let (since, until) = segment.span.map_or((0, 0), |span| (span.since.0, span.until.0));
     let rest = [
         &VERSION.to_le_bytes()[..],
         &segment.number.to_le_bytes(),
@@ -98,7 +109,9 @@ fn header(segment: &Segment, durable: Figures, length: u64) -> [u8; HEADER] {
         &count(durable.messages),
         &(durable.bytes as u64).to_le_bytes(),
         &count(durable.deadlines),
-        &[0; 4],
+        &flags.to_le_bytes(),
+        &since.to_le_bytes(),
+        &until.to_le_bytes(),
         &length.to_le_bytes(),
     ]
     .concat();
@@ -107,6 +120,12 @@ fn header(segment: &Segment, durable: Figures, length: u64) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     header.iter_mut().zip(whole).for_each(|(place, byte)| *place = byte);
     header
+}
+
+/// What a message takes in a file.
+pub fn message_bytes(message: &Message) -> u64 {
+    let marker = usize::from(message.extra_keys().is_some());
+    (FRAME + FIXED + message.weight() - marker) as u64
 }
 
 fn put_message(out: &mut Vec<u8>, queued: &Queued) {
@@ -167,8 +186,11 @@ fn fields_of(mut rest: &[u8]) -> Option<Header> {
     let persistent = u32::from_le_bytes(take(rest)?) as usize;
     let bytes = usize::try_from(u64::from_le_bytes(take(rest)?)).ok()?;
     let deadlines = u32::from_le_bytes(take(rest)?) as usize;
-    take::<4>(rest)?;
+    let flags = u32::from_le_bytes(take(rest)?);
+    let since = Time(u64::from_le_bytes(take(rest)?));
+    let until = Time(u64::from_le_bytes(take(rest)?));
     let length = u64::from_le_bytes(take(rest)?);
+    let span = (flags & IS_STREAM != 0).then_some(Span { length, since, until });
     let segment = Segment {
         number,
         queue: Some(QueueId(queue)).filter(|_| queue != 0),
@@ -176,6 +198,7 @@ fn fields_of(mut rest: &[u8]) -> Option<Header> {
         last: Position(last),
         figures: Figures { messages: persistent, bytes, deadlines },
         persistent,
+        span,
         recovered: true,
     };
     (first <= last).then_some(Header { segment, length })

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use super::{Figures, OnRead, OnRemoved, OnWritten, Pager, Segment};
+use super::{Figures, OnRead, OnRemoved, OnWritten, Owner, Pager, Segment, Span};
 use crate::message::{Position, Queued};
+use crate::storage::StoreError;
 use crate::storage::range_map::RangeSet;
-use crate::storage::{QueueId, StoreError};
 
 #[derive(Default)]
 pub struct HeldPager {
@@ -20,7 +20,7 @@ pub struct HeldPager {
 }
 
 enum Job {
-    Write { queue: Option<QueueId>, messages: Arc<Vec<Queued>>, done: OnWritten },
+    Write { owner: Owner, messages: Arc<Vec<Queued>>, done: OnWritten },
     Read { number: u64, done: OnRead },
     Anew { number: u64, live: RangeSet },
     Remove { number: u64, done: OnRemoved },
@@ -31,7 +31,7 @@ impl HeldPager {
     pub fn step(&self) -> bool {
         let Some(job) = self.jobs.lock().pop_front() else { return false };
         match job {
-            Job::Write { queue, messages, done } => done(self.write_now(queue, &messages)),
+            Job::Write { owner, messages, done } => done(self.write_now(owner, &messages)),
             Job::Read { number, done } => done(self.read_number(number)),
             Job::Anew { number, live } => {
                 if let Some(messages) = self.files.lock().get_mut(&number) {
@@ -61,11 +61,7 @@ impl HeldPager {
         self.files.lock().values().map(Vec::len).collect()
     }
 
-    fn write_now(
-        &self,
-        queue: Option<QueueId>,
-        messages: &[Queued],
-    ) -> Result<Segment, StoreError> {
+    fn write_now(&self, owner: Owner, messages: &[Queued]) -> Result<Segment, StoreError> {
         if self.failing.load(Ordering::Relaxed) {
             return Err(StoreError("the pager is told to fail".to_owned()));
         }
@@ -74,14 +70,14 @@ impl HeldPager {
         self.files.lock().insert(*numbers, messages.to_vec());
         let position =
             |queued: Option<&Queued>| queued.map_or(Position(0), |queued| queued.position);
-        let persistent = |queued: &&Queued| queued.kept;
         Ok(Segment {
             number: *numbers,
-            queue: queue.filter(|_| messages.iter().any(|queued| persistent(&queued))),
+            queue: owner.id().filter(|_| owner.keeps_any(messages)),
             first: position(messages.first()),
             last: position(messages.last()),
             figures: Figures::of(messages),
-            persistent: messages.iter().filter(persistent).count(),
+            persistent: messages.iter().filter(|queued| owner.keeps(queued)).count(),
+            span: matches!(owner, Owner::Stream(_)).then(|| Span::of(messages)),
             recovered: false,
         })
     }
@@ -93,8 +89,8 @@ impl HeldPager {
 }
 
 impl Pager for HeldPager {
-    fn write(&self, queue: Option<QueueId>, messages: Arc<Vec<Queued>>, done: OnWritten) {
-        self.jobs.lock().push_back(Job::Write { queue, messages, done });
+    fn write(&self, owner: Owner, messages: Arc<Vec<Queued>>, done: OnWritten) {
+        self.jobs.lock().push_back(Job::Write { owner, messages, done });
     }
 
     fn read(&self, segment: &Segment, done: OnRead) {

@@ -80,6 +80,53 @@ impl Figures {
     }
 }
 
+/// Whose messages a segment holds, and which of them it keeps over a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// No durable queue: everything is gone with the process.
+    Nobody,
+    Queue(QueueId),
+    /// The deadline of a stream's message is when it came.
+    Stream(QueueId),
+}
+
+impl Owner {
+    pub fn id(self) -> Option<QueueId> {
+        match self {
+            Self::Nobody => None,
+            Self::Queue(id) | Self::Stream(id) => Some(id),
+        }
+    }
+
+    /// Whether a message that its owner may need after a restart is among these.
+    fn keeps_any(self, messages: &[Queued]) -> bool {
+        messages.iter().any(|queued| self.keeps(queued))
+    }
+
+    fn keeps(self, queued: &Queued) -> bool {
+        self != Self::Nobody && queued.kept
+    }
+}
+
+/// What only streams ask of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Bytes of its messages in the file.
+    pub length: u64,
+    /// When the first and when the last message came.
+    pub since: Time,
+    pub until: Time,
+}
+
+impl Span {
+    /// Of messages of a stream, in the order in which they came.
+    pub fn of(messages: &[Queued]) -> Self {
+        let time = |queued: Option<&Queued>| queued.map_or(Time(0), |queued| queued.deadline);
+        let length = messages.iter().map(|queued| format::message_bytes(&queued.message)).sum();
+        Self { length, since: time(messages.first()), until: time(messages.last()) }
+    }
+}
+
 /// A file of messages, in the order of their positions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
@@ -92,9 +139,21 @@ pub struct Segment {
     pub figures: Figures,
     /// How many of the messages are persistent.
     pub persistent: usize,
+    /// Of a stream's segment.
+    pub span: Option<Span>,
     /// It was there before the process: transient messages in it count as gone, and some of the others
     /// may be settled.
     pub recovered: bool,
+}
+
+impl Segment {
+    pub fn owner(&self) -> Owner {
+        match self.queue {
+            None => Owner::Nobody,
+            Some(id) if self.span.is_some() => Owner::Stream(id),
+            Some(id) => Owner::Queue(id),
+        }
+    }
 }
 
 /// What is called with a segment that was written.
@@ -111,8 +170,8 @@ pub type OnRemoved = Box<dyn FnOnce() + Send>;
 pub trait Pager: Send + Sync {
     /// Writes messages, which stand in the order of their positions and are not none. Those of one queue
     /// are called back in the order of the calls. When called back with a segment that survives a restart,
-    /// it is synced. `queue` is whose they are, if it is durable.
-    fn write(&self, queue: Option<QueueId>, messages: Arc<Vec<Queued>>, done: OnWritten);
+    /// it is synced.
+    fn write(&self, owner: Owner, messages: Arc<Vec<Queued>>, done: OnWritten);
 
     /// Reads all messages of a segment. What is damaged is left out, reported and set aside.
     fn read(&self, segment: &Segment, done: OnRead);

@@ -17,12 +17,12 @@ use parking_lot::Mutex;
 use super::file::{self, Place};
 use super::format::{self, Decoded};
 use super::scan::{Scanned, scan};
-use super::{OnRead, OnRemoved, OnWritten, Pager, Segment};
+use super::{OnRead, OnRemoved, OnWritten, Owner, Pager, Segment};
 use crate::message::Queued;
 use crate::storage::disk::Disk;
 use crate::storage::journal::OnFailure;
 use crate::storage::range_map::RangeSet;
-use crate::storage::{QueueId, StoreError, failed};
+use crate::storage::{StoreError, failed};
 
 /// Removals that may wait for the sync that makes them last.
 const REMOVALS_MAX: usize = 64;
@@ -46,7 +46,7 @@ struct Shared {
 }
 
 enum Write {
-    Messages { queue: Option<QueueId>, messages: Arc<Vec<Queued>>, bytes: usize, done: OnWritten },
+    Messages { owner: Owner, messages: Arc<Vec<Queued>>, bytes: usize, done: OnWritten },
     Anew { segment: Segment, live: RangeSet },
     Removal { segment: Segment, done: OnRemoved },
 }
@@ -124,10 +124,10 @@ impl Drop for SegmentStore {
 }
 
 impl Pager for SegmentStore {
-    fn write(&self, queue: Option<QueueId>, messages: Arc<Vec<Queued>>, done: OnWritten) {
+    fn write(&self, owner: Owner, messages: Arc<Vec<Queued>>, done: OnWritten) {
         let bytes = messages.iter().map(|queued| queued.message.weight()).sum();
         self.shared.pressure.fetch_add(bytes, Ordering::AcqRel);
-        self.ask(Write::Messages { queue, messages, bytes, done });
+        self.ask(Write::Messages { owner, messages, bytes, done });
     }
 
     fn read(&self, segment: &Segment, done: OnRead) {
@@ -166,8 +166,8 @@ impl Shared {
         let (mut buffer, mut removed) = (Vec::new(), Vec::new());
         while let Some(job) = self.next_job(jobs, &mut removed) {
             let result = match job {
-                Write::Messages { queue, messages, bytes, done } => {
-                    let written = self.write(queue, &messages, &mut buffer);
+                Write::Messages { owner, messages, bytes, done } => {
+                    let written = self.write(owner, &messages, &mut buffer);
                     // Freed here, not under the lock of whoever is called back.
                     drop(messages);
                     self.pressure.fetch_sub(bytes, Ordering::AcqRel);
@@ -213,19 +213,18 @@ impl Shared {
 
     fn write(
         &self,
-        queue: Option<QueueId>,
+        owner: Owner,
         messages: &[Queued],
         buffer: &mut Vec<u8>,
     ) -> Result<Segment, StoreError> {
         // What is transient throughout need not survive, whosever it is.
-        let persistent = |queued: &Queued| queued.kept;
-        let queue = queue.filter(|_| messages.iter().any(persistent));
+        let owner = if owner.keeps_any(messages) { owner } else { Owner::Nobody };
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        let segment = format::encode(number, queue, messages.iter(), buffer);
+        let segment = format::encode(number, owner, messages.iter(), buffer);
         let path = self.place.path(&segment);
-        let put = match queue {
-            None => file::put_transient(&*self.disk, &path, buffer),
-            Some(_) => file::put(&*self.disk, &path, buffer),
+        let put = match owner {
+            Owner::Nobody => file::put_transient(&*self.disk, &path, buffer),
+            _ => file::put(&*self.disk, &path, buffer),
         };
         put.map_err(failed("write", &path))?;
         Ok(segment)
@@ -253,7 +252,7 @@ impl Shared {
             return Ok(());
         }
         let path = self.place.path(segment);
-        format::encode(segment.number, segment.queue, messages.iter(), buffer);
+        format::encode(segment.number, segment.owner(), messages.iter(), buffer);
         file::put(&*self.disk, &path, buffer).map_err(failed("write", &path))
     }
 

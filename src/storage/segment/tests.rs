@@ -14,6 +14,7 @@ mod files;
 mod open_segments;
 
 const QUEUE: Option<QueueId> = Some(QueueId(7));
+const OWNER: Owner = Owner::Queue(QueueId(7));
 
 fn directory() -> &'static Path {
     Path::new("/data/segments")
@@ -93,7 +94,7 @@ fn open(
 fn write(store: &SegmentStore, messages: Vec<Queued>) -> Result<Segment, StoreError> {
     let (done, result) = channel();
     let done = Box::new(move |written| _ = done.send(written));
-    store.write(QUEUE, Arc::new(messages), done);
+    store.write(OWNER, Arc::new(messages), done);
     result.recv().unwrap()
 }
 

@@ -5,7 +5,7 @@ use super::*;
 
 fn file(messages: &[Queued]) -> (Vec<u8>, Segment) {
     let mut file = Vec::new();
-    let segment = format::encode(1, QUEUE, messages.iter(), &mut file);
+    let segment = format::encode(1, OWNER, messages.iter(), &mut file);
     (file, segment)
 }
 

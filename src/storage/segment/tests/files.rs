@@ -23,6 +23,7 @@ fn messages_come_back_as_they_went_in() {
         last: Position(10),
         figures: Figures { messages: 4, bytes: 9 + 20_000 + 5, deadlines: 1 },
         persistent: 3,
+        span: None,
         recovered: false,
     };
     assert_eq!(segment, expected);
@@ -99,7 +100,7 @@ fn pressure_is_what_is_handed_in_and_not_written() {
     disk.hold_syncs();
     let (done, written) = channel();
     let weight: usize = batch(5).iter().map(|queued| queued.message.weight()).sum();
-    store.write(QUEUE, Arc::new(batch(5)), Box::new(move |result| _ = done.send(result)));
+    store.write(OWNER, Arc::new(batch(5)), Box::new(move |result| _ = done.send(result)));
     disk.wait_for_held_sync();
     assert_eq!(store.pressure(), weight);
     let (wake, relieved) = channel();
@@ -155,4 +156,32 @@ fn transient_messages_that_are_kept_count_as_durable() {
     let segment = write(&store, messages.clone()).unwrap();
     assert_eq!((segment.queue, segment.persistent, segment.figures.messages), (QUEUE, 1, 2));
     assert_eq!(all_seen(&read(&store, &segment).unwrap()), all_seen(&messages));
+}
+
+/// A stream keeps what its publishers called transient, too, and knows when messages came.
+#[test]
+fn everything_of_a_stream_is_found_after_a_restart() {
+    let disk = MemoryDisk::default();
+    let (store, ..) = open(&disk);
+    let came = |position, persistent, time| Queued {
+        deadline: Time(time),
+        kept: true,
+        ..queued(position, persistent, b"body")
+    };
+    let messages = vec![came(8, false, 100), came(9, true, 120), came(10, false, 130)];
+    let (done, written) = channel();
+    let done = Box::new(move |result| done.send(result).unwrap());
+    store.write(Owner::Stream(QueueId(7)), Arc::new(messages.clone()), done);
+    let segment = written.recv().unwrap().unwrap();
+    let span = Span { since: Time(100), until: Time(130), ..Span::of(&messages) };
+    assert_eq!((segment.persistent, segment.span), (3, Some(span)));
+    drop(store);
+
+    let (store, scanned, _) = open(&disk);
+    let found = Segment { recovered: true, ..segment };
+    assert_eq!(scanned.segments[&7], [found.clone()]);
+    assert_eq!(all_seen(&read(&store, &found).unwrap()), all_seen(&messages));
+    let path = directory().join("0000000000000007-0000000000000001.seg");
+    let file = disk.read_all(&path).unwrap();
+    assert_eq!(file.len() as u64, format::HEADER as u64 + span.length);
 }

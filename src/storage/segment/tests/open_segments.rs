@@ -18,7 +18,7 @@ impl Scene {
             let (done, written) = channel();
             let live = messages.clone();
             let done = Box::new(move |segment| _ = done.send(segment));
-            scene.pager.write(QUEUE, Arc::new(messages), done);
+            scene.pager.write(OWNER, Arc::new(messages), done);
             scene.work();
             let segment = written.recv().unwrap().unwrap();
             scene.open.opened(&segment, live.iter().map(|queued| queued.position));
@@ -63,6 +63,7 @@ fn a_segment_with_nothing_left_goes_at_once() {
         last: Position(60),
         figures: Figures::default(),
         persistent: 0,
+        span: None,
         recovered: true,
     };
     scene.open.opened(&segment, std::iter::empty());
