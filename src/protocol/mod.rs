@@ -23,7 +23,7 @@ pub mod wire;
 pub use content::ContentHeader;
 pub use frame::{ChannelNumber, Frame, FrameKind};
 pub use method::Method;
-pub use properties::{OwnedProperties, Properties};
+pub use properties::{OwnedProperties, Properties, put_long_header};
 pub use reply::{AmqpError, MethodId, ReplyCode, Scope};
 pub use table::{FieldTable, FieldValue, Headers, RawValue, TableReader};
 

@@ -4,6 +4,10 @@
 //! read by whoever receives them and shows what the broker itself looks at; where it has to change
 //! one, [`OwnedProperties`] writes them anew.
 
+mod header;
+
+pub use header::put_long_header;
+
 use super::reply::{AmqpError, ReplyCode};
 use super::table::{Headers, TableReader, validate_table};
 use super::wire::{Fault, Taken, put, take};
