@@ -49,6 +49,7 @@ impl Scene {
                     no_ack,
                     exclusive: false,
                     priority: 0,
+                    stream: None,
                 };
                 let id = queue.subscribe(subscription, NOW, &mut effects);
                 (id.expect("nobody forbids it"), outbox)

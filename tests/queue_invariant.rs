@@ -266,6 +266,7 @@ fn consume(queue: &Arc<Queue>, number: usize, done: &AtomicBool) -> Vec<u64> {
             no_ack: false,
             exclusive: false,
             priority: 0,
+            stream: None,
         };
         let id = queue.subscribe(subscription, Time(1), &mut effects).unwrap();
         let mut held: Vec<Queued> = Vec::new();

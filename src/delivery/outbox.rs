@@ -23,6 +23,8 @@ pub struct Delivery {
 #[derive(Debug)]
 pub enum Outgoing {
     Delivery(Delivery),
+    /// From a stream: the consumer is told at which offset.
+    StreamDelivery(Delivery),
     /// The consumer's queue is gone (behaviour B6.9).
     Cancelled(SourceId),
     /// What a parked channel waits for has happened. `ticket` names the request; `error` is set when
@@ -83,11 +85,26 @@ impl Outbox {
     /// they stay where they are and the answer is false: the caller puts them back.
     #[inline]
     pub fn deliver(&self, deliveries: &mut Vec<Delivery>, bytes: usize) -> bool {
+        self.deliver_as(Outgoing::Delivery, deliveries, bytes)
+    }
+
+    /// The same for deliveries of a stream.
+    pub fn deliver_from_stream(&self, deliveries: &mut Vec<Delivery>, bytes: usize) -> bool {
+        self.deliver_as(Outgoing::StreamDelivery, deliveries, bytes)
+    }
+
+    #[inline]
+    fn deliver_as(
+        &self,
+        kind: impl Fn(Delivery) -> Outgoing,
+        deliveries: &mut Vec<Delivery>,
+        bytes: usize,
+    ) -> bool {
         let mut inner = self.inner.lock();
         if inner.closed {
             return false;
         }
-        inner.entries.extend(deliveries.drain(..).map(Outgoing::Delivery));
+        inner.entries.extend(deliveries.drain(..).map(kind));
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         true
     }
@@ -134,7 +151,9 @@ impl Outbox {
         inner.entries = std::mem::take(&mut inner.entries)
             .into_iter()
             .filter_map(|entry| match entry {
-                Outgoing::Delivery(delivery) if matches(delivery.source) => {
+                Outgoing::Delivery(delivery) | Outgoing::StreamDelivery(delivery)
+                    if matches(delivery.source) =>
+                {
                     bytes += delivery.queued.message.weight();
                     withdrawn.push(delivery);
                     None
@@ -158,7 +177,9 @@ impl Outbox {
     pub fn positions(&self, source: SourceId) -> Vec<Position> {
         let inner = self.inner.lock();
         let deliveries = inner.entries.iter().filter_map(|entry| match entry {
-            Outgoing::Delivery(delivery) if delivery.source == source => {
+            Outgoing::Delivery(delivery) | Outgoing::StreamDelivery(delivery)
+                if delivery.source == source =>
+            {
                 Some(delivery.queued.position)
             }
             _ => None,

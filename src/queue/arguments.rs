@@ -1,7 +1,10 @@
 //! The argument table of `queue.declare`: checked, and read into [`Options`] (behaviour B5.6).
 
+mod stream;
+
 use super::deduplication::DEDUPLICATION_HEADER;
 use super::kind::{DELIVERY_LIMIT_DEFAULT, QueueKind};
+use super::stream::StreamOptions;
 use crate::protocol::{AmqpError, FieldTable, FieldValue, ReplyCode};
 
 /// Ten years: the longest time to live RabbitMQ takes.
@@ -72,11 +75,12 @@ pub struct Options {
     pub delivery_limit: Option<i64>,
     /// A dead letter that cannot be delivered is kept (behaviour B13.7).
     pub dead_letter_at_least_once: Option<bool>,
+    pub stream: StreamOptions,
 }
 
 /// Arguments that the equivalence check of a redeclare looks at, in RabbitMQ's order (behaviour B5.4).
 /// All others are stored and shown, and ignored.
-const COMPARED: [&str; 19] = [
+const COMPARED: [&str; 23] = [
     "x-expires",
     "x-message-ttl",
     "x-dead-letter-exchange",
@@ -95,6 +99,10 @@ const COMPARED: [&str; 19] = [
     "x-single-active-consumer",
     "x-consumer-timeout",
     "x-consumer-timeout-action",
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+    "x-stream-filter-size-bytes",
+    "x-initial-cluster-size",
     "x-queue-type",
 ];
 
@@ -104,6 +112,9 @@ impl Options {
     pub fn parse(arguments: &FieldTable, resource: &str) -> Result<Self, AmqpError> {
         let reader = ArgumentReader { arguments, resource };
         let kind = reader.queue_type()?;
+        if kind == QueueKind::Stream {
+            return reader.stream();
+        }
         let options = Self {
             kind,
             message_ttl_millis: reader.integer("x-message-ttl", 0, TTL_MAX_MILLIS)?,
@@ -120,6 +131,7 @@ impl Options {
             consumer_timeout_action: reader.timeout_action()?,
             delivery_limit: arguments.get("x-delivery-limit").and_then(FieldValue::as_int),
             dead_letter_at_least_once: reader.dead_letter_strategy(kind)?,
+            stream: StreamOptions::default(),
         };
         reader.one_of("x-queue-mode", "mode", &["default", "lazy"])?;
         reader.queue_version()?;
@@ -132,7 +144,7 @@ impl Options {
     /// often as it likes.
     pub fn delivery_limit(&self) -> Option<u32> {
         match (self.kind, self.delivery_limit.unwrap_or(DELIVERY_LIMIT_DEFAULT)) {
-            (QueueKind::Classic, _) | (_, ..0) => None,
+            (QueueKind::Classic | QueueKind::Stream, _) | (_, ..0) => None,
             (QueueKind::Quorum, limit) => Some(u32::try_from(limit).unwrap_or(u32::MAX)),
         }
     }
@@ -347,9 +359,7 @@ impl ArgumentReader<'_> {
         match self.string(name)? {
             None | Some("classic") => Ok(QueueKind::Classic),
             Some("quorum") => Ok(QueueKind::Quorum),
-            Some(kind @ "stream") => {
-                self.invalid(name, &format!("\"queue type '{kind}' is not available\""))
-            }
+            Some("stream") => Ok(QueueKind::Stream),
             Some(other) => self.invalid(name, &format!("\"unsupported queue type '{other}'\"")),
         }
     }
@@ -377,6 +387,11 @@ impl ArgumentReader<'_> {
         self.integer("x-max-in-memory-length", 0, i64::MAX)?;
         self.integer("x-max-in-memory-bytes", 0, i64::MAX)?;
         self.integer("x-consumer-disconnected-timeout", 0, i64::MAX)?;
+        self.leader_locator()
+    }
+
+    /// Where RabbitMQ's clusters may put the leader. There is one place here.
+    fn leader_locator(&self) -> Result<(), AmqpError> {
         let name = "x-queue-leader-locator";
         match self.string(name)? {
             None | Some("client-local" | "balanced" | "random" | "least-leaders") => Ok(()),

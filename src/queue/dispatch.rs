@@ -178,6 +178,7 @@ mod tests {
                 no_ack: false,
                 exclusive: false,
                 priority,
+                stream: None,
             };
             self.ids.push(self.queue.subscribe(subscription, NOW, &mut self.effects).unwrap());
             self.outboxes.push(outbox);
@@ -292,6 +293,7 @@ mod tests {
             no_ack: true,
             exclusive: false,
             priority: 0,
+            stream: None,
         };
         other.queue.subscribe(subscription, NOW, &mut Effects::default()).unwrap();
         other.publish(1);

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::effects::{Effects, Reason};
 use super::state::State;
-use super::{Counts, Queue};
+use super::{Content, Counts, Queue};
 use crate::message::Queued;
 use crate::time::Time;
 
@@ -34,7 +34,16 @@ impl Queue {
     pub fn look(self: &Arc<Self>, now: Time, effects: &mut Effects) -> bool {
         let arrivals = std::mem::take(&mut *self.arrivals.lock());
         let has_arrivals = !arrivals.is_empty();
-        let mut state = self.state.lock();
+        let mut state = match &self.content {
+            Content::Queue(state) => state.lock(),
+            Content::Stream(stream) => {
+                let mut stream = stream.lock();
+                let freed = stream.look(self, arrivals, now, effects);
+                drop(stream);
+                drop(freed);
+                return false;
+            }
+        };
         state.arrived(self, arrivals);
         if state.deleted {
             return false;
@@ -63,7 +72,15 @@ impl Queue {
     /// A declare, passive ones included, found the queue: it counts as used (behaviour B8.4). `None`
     /// when the queue ended in the meantime.
     pub fn declared(self: &Arc<Self>, now: Time, effects: &mut Effects) -> Option<Counts> {
-        let mut state = self.state.lock();
+        let mut state = match &self.content {
+            Content::Queue(state) => state.lock(),
+            Content::Stream(stream) => {
+                let stream = stream.lock();
+                // As RabbitMQ has it, a stream does not tell of its consumers (behaviour B13.10).
+                let counts = Counts { consumers: 0, ..stream.counts() };
+                return (!stream.is_deleted()).then_some(counts);
+            }
+        };
         if state.deleted {
             return None;
         }

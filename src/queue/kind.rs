@@ -9,13 +9,27 @@ pub enum QueueKind {
     Classic,
     /// Durable whatever is in it, and it counts how often a message came back.
     Quorum,
+    /// Messages stay when they are read.
+    Stream,
 }
 
 /// Deliveries that fail before a message is given up, where nothing else is said (behaviour B14.15).
 pub const DELIVERY_LIMIT_DEFAULT: i64 = 20;
 
+/// All but streams.
+const QUEUES: &[QueueKind] = &[QueueKind::Classic, QueueKind::Quorum];
+
 /// Arguments that belong to some types only, and to which.
-const OWNED: [(&str, &[QueueKind]); 14] = [
+const OWNED: [(&str, &[QueueKind]); 23] = [
+    ("x-message-ttl", QUEUES),
+    ("x-expires", QUEUES),
+    ("x-max-length", QUEUES),
+    ("x-overflow", QUEUES),
+    ("x-dead-letter-exchange", QUEUES),
+    ("x-dead-letter-routing-key", QUEUES),
+    ("x-single-active-consumer", QUEUES),
+    ("x-consumer-timeout", QUEUES),
+    ("x-consumer-timeout-action", QUEUES),
     ("x-max-priority", &[QueueKind::Classic]),
     ("x-queue-mode", &[QueueKind::Classic]),
     ("x-queue-version", &[QueueKind::Classic]),
@@ -26,10 +40,10 @@ const OWNED: [(&str, &[QueueKind]); 14] = [
     ("x-max-in-memory-length", &[QueueKind::Quorum]),
     ("x-max-in-memory-bytes", &[QueueKind::Quorum]),
     ("x-consumer-disconnected-timeout", &[QueueKind::Quorum]),
-    ("x-max-age", &[]),
-    ("x-stream-max-segment-size-bytes", &[]),
-    ("x-stream-filter-size-bytes", &[]),
-    ("x-initial-cluster-size", &[]),
+    ("x-max-age", &[QueueKind::Stream]),
+    ("x-stream-max-segment-size-bytes", &[QueueKind::Stream]),
+    ("x-stream-filter-size-bytes", &[QueueKind::Stream]),
+    ("x-initial-cluster-size", &[QueueKind::Stream]),
 ];
 
 /// Arguments of consumers that streams alone know.
@@ -41,6 +55,7 @@ impl QueueKind {
         match self {
             Self::Classic => "classic",
             Self::Quorum => "quorum",
+            Self::Stream => "stream",
         }
     }
 
@@ -49,6 +64,7 @@ impl QueueKind {
         match self {
             Self::Classic => "rabbit_classic_queue",
             Self::Quorum => "rabbit_quorum_queue",
+            Self::Stream => "rabbit_stream_queue",
         }
     }
 
@@ -56,6 +72,7 @@ impl QueueKind {
     pub(super) fn of(arguments: &FieldTable) -> Self {
         match arguments.get("x-queue-type").and_then(FieldValue::as_str) {
             Some("quorum") => Self::Quorum,
+            Some("stream") => Self::Stream,
             _ => Self::Classic,
         }
     }
@@ -78,7 +95,11 @@ impl QueueKind {
         arguments: &FieldTable,
         resource: &str,
     ) -> Result<(), AmqpError> {
-        let foreign = STREAM_CONSUMER.iter().find(|name| arguments.get(name).is_some());
+        let foreign: &[&str] = match self {
+            Self::Classic | Self::Quorum => &STREAM_CONSUMER,
+            Self::Stream => &["x-priority"],
+        };
+        let foreign = foreign.iter().find(|name| arguments.get(name).is_some());
         foreign.map_or(Ok(()), |name| self.foreign(name, resource))
     }
 

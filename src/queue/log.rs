@@ -15,7 +15,7 @@ pub enum Keeps {
     Nothing,
     /// The persistent ones (behaviour B6.5).
     Persistent,
-    /// All of them, as in a quorum queue (behaviour B13.1).
+    /// All of them, as in a quorum queue (behaviour B13.1) and in a stream.
     Everything,
 }
 
@@ -33,7 +33,7 @@ impl Keeps {
         match kind {
             _ if !is_logged => Self::Nothing,
             QueueKind::Classic => Self::Persistent,
-            QueueKind::Quorum => Self::Everything,
+            QueueKind::Quorum | QueueKind::Stream => Self::Everything,
         }
     }
 }

@@ -24,6 +24,7 @@ mod log;
 mod paging;
 mod ready;
 mod state;
+mod stream;
 mod subscribers;
 
 use std::sync::Arc;
@@ -40,10 +41,14 @@ pub use self::kind::QueueKind;
 pub use self::line::Budget;
 pub use self::log::{Keeps, QueueLog};
 pub use self::paging::{Paging, Restored, Waiting, within};
+pub use self::stream::{
+    Filter, SEGMENT_BYTES_MAX, StreamOffset, StreamOptions, StreamStart, age_millis, offset_of,
+};
 pub use self::subscribers::{Subscription, SubscriptionId};
 
 use self::paging::Arrivals;
 use self::state::State;
+use self::stream::Stream;
 use crate::delivery::Outgoing;
 use crate::message::{Message, Position, Positions, Queued};
 use crate::names::QueueName;
@@ -143,6 +148,8 @@ pub enum Got {
     /// There are messages, and the next one is being read from disk:
     /// [`when_ready`](Queue::when_ready), ask again.
     OnItsWay,
+    /// This kind of queue has no next message (behaviour B6.10).
+    NotSupported,
 }
 
 /// Why a subscription was refused (behaviour B6.7).
@@ -151,6 +158,10 @@ pub enum Refused {
     /// The queue is gone.
     Deleted,
     ExclusiveUse,
+    /// A stream's consumers acknowledge, each with a limit of its own (behaviour B13.11).
+    NoPrefetch,
+    AutomaticAck,
+    GlobalLimit,
 }
 
 /// Why a delete was refused (behaviour B5.11).
@@ -160,7 +171,7 @@ pub enum NotDeleted {
     InUse,
 }
 
-/// A queue, classic or quorum.
+/// A queue of any kind.
 #[derive(Debug)]
 pub struct Queue {
     pub name: QueueName,
@@ -171,13 +182,20 @@ pub struct Queue {
     paging: Option<Arc<Paging>>,
     arrivals: Arrivals,
     pub keeps: Keeps,
-    state: Mutex<State>,
+    content: Content,
     /// Messages taken in since the start; a statistic that needs no lock to read.
     published: AtomicU64,
     /// When somebody will look whether something has expired.
     scheduled: AtomicU64,
     /// `consumer_timeout_millis` of the options that hold, for sessions to read without the lock.
     consumer_timeout: AtomicU64,
+}
+
+/// What lies behind the interface, and its lock.
+#[derive(Debug)]
+enum Content {
+    Queue(Mutex<State>),
+    Stream(Mutex<Stream>),
 }
 
 /// Of a queue that leaves the acknowledgement timeout to the broker's setting.
@@ -193,7 +211,13 @@ impl Queue {
         // Of what is in a segment nobody says which message leaves when.
         let paging = paging.filter(|_| declaration.options.deduplication_header.is_none());
         let budget = paging.as_ref().map_or(Budget::UNLIMITED, |paging| paging.budget);
-        let state = Mutex::new(State::new(Arc::clone(&declaration.options), budget));
+        let options = Arc::clone(&declaration.options);
+        let content = match options.kind {
+            QueueKind::Classic | QueueKind::Quorum => {
+                Content::Queue(Mutex::new(State::new(options, budget)))
+            }
+            QueueKind::Stream => Content::Stream(Mutex::new(Stream::new(options))),
+        };
         let arrivals = Arrivals::default();
         let scheduled = AtomicU64::new(Time::NEVER.0);
         let published = AtomicU64::new(0);
@@ -207,7 +231,7 @@ impl Queue {
             paging,
             arrivals,
             keeps,
-            state,
+            content,
             published,
             scheduled,
             consumer_timeout,
@@ -220,13 +244,19 @@ impl Queue {
 
     /// What holds for the queue at the moment.
     pub fn options(&self) -> Arc<Options> {
-        Arc::clone(&self.state.lock().options)
+        match &self.content {
+            Content::Queue(state) => Arc::clone(&state.lock().options),
+            Content::Stream(stream) => stream.lock().options(),
+        }
     }
 
     /// From now on this holds, for policies have changed. True when that is anything new: then
     /// [`enforce`](Self::enforce) is to be called, without the locks that the caller may hold now.
     pub fn configure(&self, options: Options) -> bool {
-        let mut state = self.state.lock();
+        let mut state = match &self.content {
+            Content::Queue(state) => state.lock(),
+            Content::Stream(stream) => return stream.lock().configure(options),
+        };
         if *state.options == options {
             return false;
         }
@@ -241,7 +271,10 @@ impl Queue {
     /// What the options demand of what is in the queue already: too much of it goes, and the time of
     /// its disuse counts from now if that changed. Deadlines of messages stay (behaviour B8.2).
     pub fn enforce(self: &Arc<Self>, now: Time, effects: &mut Effects) {
-        let mut state = self.state.lock();
+        let mut state = match &self.content {
+            Content::Queue(state) => state.lock(),
+            Content::Stream(stream) => return stream.lock().enforce(self, now, effects),
+        };
         if state.deleted {
             return;
         }
@@ -275,7 +308,10 @@ impl Queue {
         effects: &mut Effects,
     ) -> Option<LogPosition> {
         self.published.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        let mut state = self.state.lock();
+        let mut state = match &self.content {
+            Content::Queue(state) => state.lock(),
+            Content::Stream(stream) => return stream.lock().publish(self, batch, arrival, effects),
+        };
         if state.deleted {
             drop(state);
             batch.clear();
@@ -291,20 +327,33 @@ impl Queue {
     /// stored, and from now where that is not known. What has expired is still there:
     /// [`look`](Self::look) drops it.
     pub fn restore(self: &Arc<Self>, mut restored: Restored, now: Time, effects: &mut Effects) {
+        let state = match &self.content {
+            Content::Queue(state) => state,
+            Content::Stream(stream) => {
+                stream.lock().restore(self, restored, now, effects);
+                return;
+            }
+        };
         let early = self.read_early(&mut restored);
-        let mut state = self.state.lock();
+        let mut state = state.lock();
         state.restore(self, restored, early, now);
         state.report_deadline(self, effects);
     }
 
     /// How often messages have come back that are ready: positions, first and last, and how often.
     pub fn delivery_counts(&self) -> Vec<(Position, Position, u32)> {
-        self.state.lock().ready.delivery_counts()
+        match &self.content {
+            Content::Queue(state) => state.lock().ready.delivery_counts(),
+            Content::Stream(_) => Vec::new(),
+        }
     }
 
     /// Positions of ready messages that may have been delivered before.
     pub fn delivered_before(&self) -> Positions {
-        self.state.lock().delivered_before()
+        match &self.content {
+            Content::Queue(state) => state.lock().delivered_before(),
+            Content::Stream(_) => Positions::default(),
+        }
     }
 
     /// Attaches a consumer; it gets messages at once if there are any.
@@ -314,7 +363,12 @@ impl Queue {
         now: Time,
         effects: &mut Effects,
     ) -> Result<SubscriptionId, Refused> {
-        let mut state = self.state.lock();
+        let mut state = match &self.content {
+            Content::Queue(state) => state.lock(),
+            Content::Stream(stream) => {
+                return stream.lock().subscribe(self, subscription, now, effects);
+            }
+        };
         if state.deleted {
             return Err(Refused::Deleted);
         }
@@ -329,7 +383,13 @@ impl Queue {
     /// it was the last one of an auto-delete queue, which is marked deleted in the same moment
     /// (behaviour B5.9); the caller takes it out of the topology.
     pub fn cancel(self: &Arc<Self>, id: SubscriptionId, now: Time, effects: &mut Effects) -> bool {
-        let mut state = self.state.lock();
+        let mut state = match &self.content {
+            Content::Queue(state) => state.lock(),
+            Content::Stream(stream) => {
+                stream.lock().cancel(id);
+                return false;
+            }
+        };
         if !state.subscribers.remove(id) {
             return false;
         }
@@ -349,7 +409,10 @@ impl Queue {
 
     /// Deliveries are done with; their consumer has room again.
     pub fn settle(self: &Arc<Self>, settled: &Settled<'_>, now: Time, effects: &mut Effects) {
-        let mut state = self.state.lock();
+        let mut state = match &self.content {
+            Content::Queue(state) => state.lock(),
+            Content::Stream(stream) => return stream.lock().settle(self, settled, effects),
+        };
         if let (Some(log), Some(positions)) = (&self.log, settled.positions) {
             log.settled(settled.group, positions);
         }
@@ -371,7 +434,16 @@ impl Queue {
         now: Time,
         effects: &mut Effects,
     ) {
-        let mut state = self.state.lock();
+        let mut state = match &self.content {
+            Content::Queue(state) => state.lock(),
+            Content::Stream(stream) => {
+                let mut stream = stream.lock();
+                for (id, count) in released {
+                    stream.give_back(self, *id, *count, effects);
+                }
+                return;
+            }
+        };
         for (id, count) in released {
             state.release(*id, *count);
         }
@@ -395,7 +467,8 @@ impl Queue {
         let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
         // The store hears of them when it is clear where they go.
         self.settle(&Settled::count(id, count), now, effects);
-        let mut state = self.state.lock();
+        let Content::Queue(state) = &self.content else { return };
+        let mut state = state.lock();
         items.iter().for_each(|queued| state.left(queued.position));
         if !state.deleted {
             for queued in items {
@@ -407,7 +480,10 @@ impl Queue {
     /// A consumer may have room again for a reason the queue cannot see: its outbox was emptied, or
     /// the limit of its channel moved.
     pub fn resume(self: &Arc<Self>, id: SubscriptionId, now: Time, effects: &mut Effects) {
-        let mut state = self.state.lock();
+        let mut state = match &self.content {
+            Content::Queue(state) => state.lock(),
+            Content::Stream(stream) => return stream.lock().resume(self, id, effects),
+        };
         if state.subscribers.unblock(id) {
             state.dispatch(self, now, effects);
             state.report_deadline(self, effects);
@@ -416,7 +492,10 @@ impl Queue {
 
     /// Takes one message for `basic.get`.
     pub fn get(self: &Arc<Self>, no_ack: bool, now: Time, effects: &mut Effects) -> Got {
-        let mut state = self.state.lock();
+        let mut state = match &self.content {
+            Content::Queue(state) => state.lock(),
+            Content::Stream(_) => return Got::NotSupported,
+        };
         state.drop_expired(self, now, effects);
         state.touch(now);
         let queued = state.ready.pop();
@@ -433,9 +512,13 @@ impl Queue {
         Got::Message { queued, remaining: state.ready.len() }
     }
 
-    /// Drops what is ready and says how many that were (behaviour B5.10).
-    pub fn purge(self: &Arc<Self>, now: Time, effects: &mut Effects) -> usize {
-        let mut state = self.state.lock();
+    /// Drops what is ready and says how many that were; `None` for a kind of queue that cannot do that
+    /// (behaviour B5.10).
+    pub fn purge(self: &Arc<Self>, now: Time, effects: &mut Effects) -> Option<usize> {
+        let mut state = match &self.content {
+            Content::Queue(state) => state.lock(),
+            Content::Stream(_) => return None,
+        };
         state.drop_expired(self, now, effects);
         let count = state.ready.len();
         let (messages, segments) = state.ready.clear();
@@ -444,7 +527,7 @@ impl Queue {
         self.forget_segments(&segments);
         state.report_deadline(self, effects);
         drop(state);
-        count
+        Some(count)
     }
 
     /// Tells the store that messages have left for good.
@@ -463,7 +546,17 @@ impl Queue {
         now: Time,
         effects: &mut Effects,
     ) -> Result<usize, NotDeleted> {
-        let mut state = self.state.lock();
+        let mut state = match &self.content {
+            Content::Queue(state) => state.lock(),
+            Content::Stream(stream) => {
+                // Conditions mean nothing here (behaviour B5.11).
+                let mut stream = stream.lock();
+                let (count, dropped) = stream.delete(self, effects);
+                drop(stream);
+                drop(dropped);
+                return Ok(count);
+            }
+        };
         state.drop_expired(self, now, effects);
         if if_empty && state.ready.len() > 0 {
             return Err(NotDeleted::NotEmpty);
@@ -479,14 +572,20 @@ impl Queue {
     }
 
     pub fn counts(self: &Arc<Self>, now: Time, effects: &mut Effects) -> Counts {
-        let mut state = self.state.lock();
+        let mut state = match &self.content {
+            Content::Queue(state) => state.lock(),
+            Content::Stream(stream) => return stream.lock().counts(),
+        };
         state.drop_expired(self, now, effects);
         state.report_deadline(self, effects);
         state.counts()
     }
 
     pub fn is_deleted(&self) -> bool {
-        self.state.lock().deleted
+        match &self.content {
+            Content::Queue(state) => state.lock().deleted,
+            Content::Stream(stream) => stream.lock().is_deleted(),
+        }
     }
 
     /// Messages taken in since the broker started.

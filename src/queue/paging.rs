@@ -11,11 +11,11 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use super::Queue;
 use super::effects::Effects;
 use super::line::{Budget, Written};
 use super::ready::{LineIndex, line_of};
 use super::state::State;
+use super::{Content, Queue};
 use crate::delivery::{Outbox, Outgoing};
 use crate::message::{Position, Positions, Queued};
 use crate::storage::journal::RecoveredMessage;
@@ -129,7 +129,8 @@ impl Queue {
 
     /// Has the channel told, through its outbox, when [`get`](Self::get) has an answer: maybe at once.
     pub fn when_ready(self: &Arc<Self>, waiting: Waiting, effects: &mut Effects) {
-        let mut state = self.state.lock();
+        let Content::Queue(state) = &self.content else { return };
+        let mut state = state.lock();
         state.waiting.push(waiting);
         state.answer_waiting(effects);
     }
@@ -313,7 +314,7 @@ impl State {
 }
 
 impl Queue {
-    /// A segment of the last process of which nothing is left.
+    /// A segment of which nothing is needed.
     pub fn drop_segment(&self, segment: &Segment) {
         if let Some(paging) = &self.paging {
             self.drop_file(&*paging.pager, segment);
@@ -352,17 +353,17 @@ impl Queue {
 }
 
 /// The way back from the pager's thread.
-struct Call {
+pub(super) struct Call {
     queue: Weak<Queue>,
     paging: Arc<Paging>,
 }
 
 impl Call {
-    fn new(queue: &Arc<Queue>, paging: &Arc<Paging>) -> Self {
+    pub(super) fn new(queue: &Arc<Queue>, paging: &Arc<Paging>) -> Self {
         Self { queue: Arc::downgrade(queue), paging: Arc::clone(paging) }
     }
 
-    fn back(self, arrival: PagerArrival) {
+    pub(super) fn back(self, arrival: PagerArrival) {
         if let Some(queue) = self.queue.upgrade() {
             queue.arrivals.lock().push(arrival);
             (self.paging.attention)(&queue);
@@ -469,7 +470,7 @@ mod tests {
         loop {
             match queue.get(true, NOW, &mut effects) {
                 Got::Message { queued, .. } => found.push(queued.position.0),
-                Got::Empty => break,
+                Got::Empty | Got::NotSupported => break,
                 Got::OnItsWay => {
                     assert!(pager.step());
                     queue.look(NOW, &mut effects);
@@ -491,6 +492,7 @@ mod tests {
             no_ack: false,
             exclusive: false,
             priority: 0,
+            stream: None,
         };
         let id = queue.subscribe(subscription, NOW, &mut Effects::default()).unwrap();
         publish(&queue, 60);

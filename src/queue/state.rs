@@ -41,7 +41,7 @@ impl State {
     pub(super) fn new(options: Arc<Options>, budget: Budget) -> Self {
         Self {
             ready: match options.kind {
-                QueueKind::Classic => Ready::new(options.max_priority, budget),
+                QueueKind::Classic | QueueKind::Stream => Ready::new(options.max_priority, budget),
                 QueueKind::Quorum => Ready::quorum(options.delivery_limit().is_some(), budget),
             },
             subscribers: Subscribers::new(options.single_active_consumer),

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::stream::StreamStart;
 use crate::delivery::{ChannelLimit, Outbox, SourceId};
 
 /// A consumer as the session describes it.
@@ -22,13 +23,15 @@ pub struct Subscription {
     pub exclusive: bool,
     /// `x-priority`; higher is served first.
     pub priority: i64,
+    /// Where a consumer of a stream begins, and what it wants.
+    pub stream: Option<StreamStart>,
 }
 
 /// Names a subscription at its queue. Never used for another one while the queue lives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct SubscriptionId {
-    slot: Slot,
-    generation: u32,
+    pub(super) slot: Slot,
+    pub(super) generation: u32,
 }
 
 pub(super) type Slot = u32;
@@ -281,6 +284,7 @@ mod tests {
             no_ack: false,
             exclusive,
             priority,
+            stream: None,
         })
     }
 

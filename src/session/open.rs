@@ -12,11 +12,13 @@ use super::transaction::Kind;
 use super::unacked::Held;
 use crate::delivery::{Delivery, Outgoing, SourceId};
 use crate::message::INLINE_BODY_MAX;
-use crate::protocol::frame::parse_frame;
+use crate::protocol::frame::{FRAME_OVERHEAD, parse_frame};
 use crate::protocol::method::{access, basic, channel as channel_method, connection};
 use crate::protocol::{
     AmqpError, ChannelNumber, ContentHeader, Frame, FrameKind, Method, MethodId, ReplyCode, Scope,
+    put_long_header,
 };
+use crate::queue::offset_of;
 use crate::time::Time;
 
 /// Deliveries are encoded only while fewer bytes than this wait for the socket.
@@ -27,6 +29,9 @@ const OUTPUT_STOP: usize = 4 * 1024 * 1024;
 
 /// What parked channels may keep before the connection is not read any further.
 const PARKED_STOP: usize = 1024 * 1024;
+
+/// The header that says where in its stream a message stands (B13.13).
+const STREAM_OFFSET: &str = "x-stream-offset";
 
 /// What a batch of frames means for the connection as a whole.
 #[derive(Debug, PartialEq, Eq)]
@@ -416,6 +421,7 @@ impl Open {
             for entry in entries.drain(..) {
                 match entry {
                     Outgoing::Delivery(delivery) => self.deliver(delivery),
+                    Outgoing::StreamDelivery(delivery) => self.deliver_from_stream(delivery),
                     Outgoing::Cancelled(source) => self.queue_gone(source),
                     Outgoing::Completed { channel, ticket, error } => {
                         completed.push((ChannelNumber(channel), ticket, error));
@@ -483,6 +489,32 @@ impl Open {
         }
         if self.ctx.sources.deduplicate(id) {
             settlement_of(&mut self.ctx.settled, id).left.push(queued.position);
+        }
+    }
+
+    /// The same for one from a stream: its headers say at which offset it stands there (B13.13), and it
+    /// waits for its acknowledgement, always.
+    fn deliver_from_stream(&mut self, delivery: Delivery) {
+        let Delivery { source: id, queued } = delivery;
+        let Some(source) = self.ctx.sources.get_mut(id) else {
+            return;
+        };
+        let Some(channel) = self.channels.get_mut(source.channel) else {
+            return;
+        };
+        let tag = channel.next_delivery_tag();
+        let tag_and_flag = [&tag.to_be_bytes()[..], &[0]].concat();
+        let method = [&source.deliver[..], &tag_and_flag, queued.message.address(), &[]];
+        let (number, frame_max) = (channel.number, self.ctx.frame_max);
+        let (header, scratch) = (queued.message.header(), &mut self.ctx.scratch);
+        put_long_header(header, STREAM_OFFSET, offset_of(queued.position), scratch);
+        // It would not fit into a frame, and a frame it has to be.
+        let fits = scratch.len() + FRAME_OVERHEAD <= frame_max as usize;
+        let header = if fits { &scratch[..] } else { header };
+        self.ctx.output.content_with(number, frame_max, method, header, &queued.message);
+        source.unacked += 1;
+        if channel.unacked.push(tag, Held { source: id, queued }, self.ctx.now) {
+            self.ctx.expect_settlement(channel.patience);
         }
     }
 

@@ -76,8 +76,20 @@ impl Output {
         method: [&[u8]; 4],
         message: &Message,
     ) {
+        self.content_with(channel, frame_max, method, message.header(), message);
+    }
+
+    /// The same with a header of other properties than the message's own.
+    #[inline]
+    pub fn content_with(
+        &mut self,
+        channel: ChannelNumber,
+        frame_max: u32,
+        method: [&[u8]; 4],
+        header: &[u8],
+        message: &Message,
+    ) {
         let method_len: usize = method.iter().map(|piece| piece.len()).sum();
-        let header = message.header();
         let body = message.inline_body();
         self.tail.reserve(method_len + header.len() + body.len() + 3 * FRAME_OVERHEAD);
         write_head(&mut self.tail, FrameKind::Method, channel, method_len);

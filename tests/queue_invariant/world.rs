@@ -237,7 +237,7 @@ impl World {
             Op::Return { index, how } => self.return_got(*index, *how),
             Op::Purge => {
                 let expected = self.alive_in_order().len();
-                assert_eq!(self.queue.purge(self.now, &mut self.effects), expected);
+                assert_eq!(self.queue.purge(self.now, &mut self.effects), Some(expected));
                 self.ready_is_gone();
                 self.observe(Call::Other);
             }
@@ -362,6 +362,7 @@ impl World {
             no_ack,
             exclusive,
             priority,
+            stream: None,
         };
         let live = self.consumers_where(|consumer| consumer.id.is_some());
         let single = self.setup.options.single_active_consumer;

@@ -33,13 +33,14 @@ use std::time::Duration;
 use leveret::auth::Authenticator;
 use leveret::broker::{Broker, Found, Limits, Resource};
 use leveret::delivery::Outgoing;
+use leveret::message::Position;
 use leveret::session::{Offer, Services};
 use leveret::storage::disk::RealDisk;
 use leveret::storage::journal::{Journal, Options};
 use leveret::storage::memory::{HeldStore, MemoryDefinitions, MemoryMessages, Record};
 use leveret::storage::{
-    Change, DefinitionStore, DurableMessages, MessageStore, RedbDefinitions, SegmentStore,
-    StoreError,
+    Change, DefinitionStore, DurableMessages, Figures, MessageStore, Pager, RedbDefinitions,
+    Segment, SegmentStore, StoreError,
 };
 use leveret::time::Time;
 
@@ -82,7 +83,29 @@ impl OnDisk {
         let wake = Box::new(move || done.send(()).unwrap());
         self.messages.when_durable(self.messages.position(), wake);
         waiting.recv().expect("what was handed in becomes durable");
+        if let Some(pager) = self.messages.pager() {
+            wait_for_pager(&*pager);
+        }
     }
+}
+
+/// Waits until a pager's threads have done what they were asked to do.
+fn wait_for_pager(pager: &dyn Pager) {
+    let nothing = Segment {
+        number: u64::MAX,
+        queue: None,
+        first: Position(1),
+        last: Position(1),
+        figures: Figures::default(),
+        persistent: 0,
+        span: None,
+        recovered: false,
+    };
+    let (done, waiting) = std::sync::mpsc::channel();
+    let read = done.clone();
+    pager.read(&nothing, Box::new(move |_| read.send(()).unwrap()));
+    pager.remove(&nothing, Box::new(move || done.send(()).unwrap()));
+    waiting.iter().take(2).for_each(drop);
 }
 
 impl World {
@@ -294,6 +317,12 @@ impl Shared {
                 on_disk.wait();
             }
             let mut any = false;
+            let broker = &self.services.broker;
+            if broker.next_deadline() == Time(0) {
+                // Something that was waited for has come. Timers are another matter.
+                broker.tick(now);
+                any = true;
+            }
             while links.iter().any(|link| link.borrow_mut().step(now)) {
                 any = true;
             }

@@ -398,7 +398,7 @@ fn take(queue: &Arc<Queue>, max: usize, now: Time, effects: &mut Effects) -> (Ve
                 taken.push(queued);
             }
             Got::OnItsWay => return (taken, Short::OnItsWay),
-            Got::Empty => return (taken, Short::Lost),
+            Got::Empty | Got::NotSupported => return (taken, Short::Lost),
         }
     }
     (taken, Short::No)

@@ -68,7 +68,8 @@ impl ApplyTo {
             Self::All | Self::Queues => true,
             Self::ClassicQueues => kind == QueueKind::Classic,
             Self::QuorumQueues => kind == QueueKind::Quorum,
-            Self::Streams | Self::Exchanges => false,
+            Self::Streams => kind == QueueKind::Stream,
+            Self::Exchanges => false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a policy's definition means, and how it goes together with others.
 
-use crate::queue::{Options, Overflow, QueueKind};
+use crate::queue::{Options, Overflow, QueueKind, StreamOptions};
 
 /// The keys that change something. `None` is not said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,9 @@ pub struct Rules {
     /// 0 is no timeout.
     pub consumer_timeout_millis: Option<u64>,
     pub alternate_exchange: Option<String>,
+    pub max_age_millis: Option<u64>,
+    /// 0 is no size of its own.
+    pub segment_bytes: Option<u64>,
 }
 
 impl Rules {
@@ -45,7 +48,14 @@ impl Rules {
         options.overflow = match arguments.kind {
             QueueKind::Classic => arguments.overflow.or(self.overflow),
             QueueKind::Quorum => self.overflow.or(arguments.overflow),
+            QueueKind::Stream => None,
         };
+        if arguments.kind == QueueKind::Stream {
+            options.max_length_bytes = self.max_length_bytes.or(max_length_bytes);
+            let StreamOptions { max_age_millis, segment_bytes } = &mut options.stream;
+            *max_age_millis = self.max_age_millis.or(*max_age_millis);
+            *segment_bytes = self.segment_bytes.filter(|size| *size > 0).or(*segment_bytes);
+        }
         if options.dead_letter_exchange.is_none() {
             options.dead_letter_exchange.clone_from(&self.dead_letter_exchange);
         }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::broker::{REPLY_TO, ReplyTarget, resource_queue};
 use crate::protocol::method::basic::{self, Cancel, CancelOk, Consume, ConsumeOk, Qos, QosOk};
 use crate::protocol::{AmqpError, FieldTable, Method, ReplyCode};
-use crate::queue::{ArgumentReader, QueueKind, Refused, Subscription};
+use crate::queue::{ArgumentReader, QueueKind, Refused, StreamStart, Subscription};
 use crate::session::channel::Channel;
 use crate::session::context::Context;
 use crate::session::farewell::GiveBack;
@@ -56,6 +56,10 @@ pub fn consume(
     kind.check_foreign_consumer(&method.arguments, &resource)?;
     let priority = priority(&method.arguments, &resource)?;
     let timeout = timeout(&method.arguments, &resource)?;
+    let stream = match kind {
+        QueueKind::Stream => Some(StreamStart::parse(&method.arguments, &resource)?),
+        QueueKind::Classic | QueueKind::Quorum => None,
+    };
     if kind == QueueKind::Quorum && channel.limit.is_set() {
         let text = format!("{resource} does not support global qos");
         return Err(AmqpError::new(ReplyCode::NotImplemented, text));
@@ -72,9 +76,10 @@ pub fn consume(
         limit: Arc::clone(&channel.limit),
         prefetch: channel.prefetch,
         no_ack: method.no_ack,
-        // A quorum queue takes no notice of it (B6.7).
+        // Others take no notice of it (B6.7).
         exclusive: method.exclusive && kind == QueueKind::Classic,
         priority,
+        stream,
     };
     match queue.subscribe(subscription, ctx.now, &mut ctx.effects) {
         Ok(subscription) => {
@@ -89,6 +94,7 @@ pub fn consume(
                 Refused::ExclusiveUse => {
                     AmqpError::new(ReplyCode::AccessRefused, format!("{resource} in exclusive use"))
                 }
+                refused => refused_by_stream(&refused, &resource),
             });
         }
     }
@@ -155,6 +161,22 @@ fn timeout(
     let action = reader.timeout_action()?;
     let said = millis.is_some() || action.is_some();
     Ok(said.then(|| Box::new(ConsumerTimeout { millis, action })))
+}
+
+/// What a stream asks of its consumers (B13.11).
+fn refused_by_stream(refused: &Refused, resource: &str) -> AmqpError {
+    let (code, text) = match refused {
+        Refused::NoPrefetch => {
+            let text = "consumer prefetch count is not set for stream";
+            (ReplyCode::PreconditionFailed, format!("{text} {resource}"))
+        }
+        Refused::AutomaticAck => {
+            let text = "automatic acknowledgement not supported by stream";
+            (ReplyCode::NotImplemented, format!("{text} {resource}"))
+        }
+        _ => (ReplyCode::NotImplemented, format!("{resource} does not support global qos")),
+    };
+    AmqpError::new(code, text)
 }
 
 fn consumer_tag(wanted: &str) -> String {

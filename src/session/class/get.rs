@@ -31,6 +31,11 @@ pub fn get(ctx: &mut Context, channel: &mut Channel, method: &Get<'_>) -> Result
             ctx.send(channel.number, &Method::Basic(basic::Method::GetEmpty(GetEmpty {})));
             return Ok(());
         }
+        Got::NotSupported => {
+            let resource = resource_queue(queue.name.as_str(), &ctx.vhost.name);
+            let text = format!("basic.get not supported by stream queues {resource}");
+            return Err(AmqpError::new(ReplyCode::NotImplemented, text));
+        }
         Got::OnItsWay => {
             get_later(ctx, channel, &queue, method);
             return Ok(());

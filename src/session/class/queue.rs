@@ -56,8 +56,9 @@ fn declare(
         );
     }
     let name = if name.is_empty() {
-        if method.arguments.get("x-queue-type").and_then(FieldValue::as_str) == Some("quorum") {
-            let text = "Cannot declare a server-named queue for type rabbit_quorum_queue";
+        let kind = method.arguments.get("x-queue-type").and_then(FieldValue::as_str);
+        if let Some(kind @ ("quorum" | "stream")) = kind {
+            let text = format!("Cannot declare a server-named queue for type rabbit_{kind}_queue");
             return Err(AmqpError::new(ReplyCode::PreconditionFailed, text));
         }
         ctx.vhost.generated_queue_name()
@@ -167,7 +168,11 @@ fn ends(
 /// Behaviour B5.10.
 fn purge(ctx: &mut Context, channel: &mut Channel, method: &Purge<'_>) -> Result<(), AmqpError> {
     let queue = ctx.queue(channel, method.queue)?;
-    let purged = queue.purge(ctx.now, &mut ctx.effects);
+    let Some(purged) = queue.purge(ctx.now, &mut ctx.effects) else {
+        let resource = resource_queue(queue.name.as_str(), &ctx.vhost.name);
+        let text = format!("queue.purge not supported by stream queues {resource}");
+        return Err(AmqpError::new(ReplyCode::NotImplemented, text));
+    };
     let ok = Method::Queue(queue::Method::PurgeOk(PurgeOk { message_count: count(purged) }));
     ctx.reply(channel.number, method.nowait, &ok);
     Ok(())
