@@ -98,7 +98,7 @@ impl Filter {
         };
         let name = "x-stream-filter";
         let value = |value: &FieldValue| {
-            value.as_bytes().map(<[u8]>::to_vec).ok_or((name, value.type_name()))
+            value.as_bytes().map(<[u8]>::to_vec).ok_or_else(|| (name, value.type_name()))
         };
         let values = match arguments.get(name) {
             None => return Ok(None),

@@ -139,6 +139,6 @@ impl Stream {
     }
 
     fn tail_begins(&self) -> Position {
-        self.parts.tail().map_or(self.parts.next(), |first| first.position)
+        self.parts.tail().map_or_else(|| self.parts.next(), |first| first.position)
     }
 }

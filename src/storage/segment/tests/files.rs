@@ -179,7 +179,7 @@ fn everything_of_a_stream_is_found_after_a_restart() {
 
     let (store, scanned, _) = open(&disk);
     let found = Segment { recovered: true, ..segment };
-    assert_eq!(scanned.segments[&7], [found.clone()]);
+    assert_eq!(scanned.segments[&7], std::slice::from_ref(&found));
     assert_eq!(all_seen(&read(&store, &found).unwrap()), all_seen(&messages));
     let path = directory().join("0000000000000007-0000000000000001.seg");
     let file = disk.read_all(&path).unwrap();
