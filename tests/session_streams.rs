@@ -147,7 +147,7 @@ fn good_arguments_are_accepted_and_compared() {
     peer.refused(1, declare, 406, &text);
     peer.declare_durable_with(1, "t", stream_with([]));
     let text = "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 't' in vhost '/': \
-                received 'classic' but current is 'stream'";
+                received none but current is the value 'stream' of type 'longstr'";
     peer.refused(1, queue::Declare { queue: "t", ..durable }, 406, text);
 }
 
@@ -289,6 +289,7 @@ fn a_prefetch_of_ones_own_is_needed() {
     let (world, peer) = open(0);
     let consume = || basic::Consume { queue: "s", ..basic::Consume::default() };
     peer.refused(1, consume(), 406, &not_set);
+    peer.refused(1, basic::Consume { no_ack: true, ..consume() }, 406, &not_set);
     peer.qos(1, 5, true);
     peer.refused(1, consume(), 406, &not_set);
     // The later one clears the global one.
@@ -524,7 +525,8 @@ fn read(peer: &Peer, tag: &str, offset: impl Into<FieldValue>, expected: std::op
     consume_from(peer, tag, offset);
     let bodies = bodies(expected.clone());
     let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
-    expect_from(peer, expected.start, &bodies);
+    let deliveries = expect_from(peer, expected.start, &bodies);
+    ack_last(peer, &deliveries);
     peer.cancel(1, tag);
 }
 

@@ -148,11 +148,11 @@ impl Stream {
         if self.deleted {
             return Err(Refused::Deleted);
         }
-        if subscription.no_ack {
-            return Err(Refused::AutomaticAck);
-        }
         if subscription.prefetch == 0 {
             return Err(Refused::NoPrefetch);
+        }
+        if subscription.no_ack {
+            return Err(Refused::AutomaticAck);
         }
         if subscription.limit.is_set() {
             return Err(Refused::GlobalLimit);
@@ -167,6 +167,7 @@ impl Stream {
             prefetch: subscription.prefetch.into(),
             unacked: 0,
             next,
+            ahead: Vec::new(),
             since,
             filter: filter.map(Box::new),
             is_retired: false,

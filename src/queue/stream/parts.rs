@@ -384,7 +384,7 @@ impl Part {
 }
 
 /// Of messages in order, those from `next` on and before `end`.
-fn between(messages: &[Queued], next: Position, end: Position) -> &[Queued] {
+pub(super) fn between(messages: &[Queued], next: Position, end: Position) -> &[Queued] {
     let from = messages.partition_point(|queued| queued.position < next);
     let rest = messages.get(from..).unwrap_or_default();
     let count = rest.partition_point(|queued| queued.position < end);

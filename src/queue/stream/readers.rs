@@ -18,6 +18,9 @@ pub(super) struct Reader {
     pub(super) unacked: u32,
     /// What it has not been given, or passed over, begins here.
     pub(super) next: Position,
+    /// What comes next for it, kept for it alone, where many read at different places. Parts of it may
+    /// have been handed out.
+    pub(super) ahead: Vec<Queued>,
     /// It asked for what came at this time or later, and has not met such a message yet.
     pub(super) since: Option<Time>,
     pub(super) filter: Option<Box<Filter>>,

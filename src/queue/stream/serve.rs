@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::Stream;
-use super::parts::Run;
+use super::parts::{Parts, Run, between};
+use super::readers::Reader;
 use crate::delivery::Delivery;
-use crate::message::Position;
+use crate::message::{Position, Queued};
+use crate::queue::effects::Stage;
 use crate::queue::paging::{Call, PagerArrival};
 use crate::queue::{Effects, Queue, SubscriptionId};
 use crate::time::Time;
@@ -16,6 +18,22 @@ const PASSED_MAX: usize = 8192;
 
 /// How many parts of a stream may be in memory for those who read what is on disk.
 const CACHED_PARTS_MAX: usize = 6;
+
+/// What a consumer keeps to itself of a part that may be gone when it goes on.
+const AHEAD_BYTES: usize = 128 * 1024;
+
+/// Why a consumer gets no more for now.
+enum Stop {
+    NoCredit,
+    /// Its outbox is full.
+    NoRoom,
+    /// What comes next is on disk, here.
+    Asleep(Position),
+    /// It has all there is.
+    End,
+    /// It has passed over very many, and others have a turn.
+    Passed,
+}
 
 impl Stream {
     pub(super) fn serve_all(&mut self, queue: &Arc<Queue>, effects: &mut Effects) {
@@ -31,57 +49,24 @@ impl Stream {
     /// Gives a consumer what comes next for it, as long as it has credit, its outbox has room and the
     /// messages are in memory.
     pub(super) fn serve(&mut self, queue: &Arc<Queue>, id: SubscriptionId, effects: &mut Effects) {
+        let first = self.parts.first();
         let Some(reader) = self.readers.find(id).filter(|reader| reader.has_credit()) else {
             return;
         };
-        let first = self.parts.first();
-        let (end, mut asleep) = (self.visible.end(), None);
-        let stage = effects.stage(id.slot);
-        let Some(stage) = effects.stages.get_mut(stage) else { return };
-        let (mut room, mut passed) = (reader.outbox.room(), 0);
-        reader.next = reader.next.max(first);
-        'runs: loop {
-            let run = match self.parts.run(reader.next, end) {
-                Run::Messages(run) => run,
-                Run::Asleep(position) => {
-                    asleep = Some(position);
-                    break;
-                }
-                Run::End => break,
-            };
-            for queued in run {
-                if !reader.has_credit() {
-                    break 'runs;
-                }
-                if !reader.wants(queued) {
-                    reader.next = Position(queued.position.0 + 1);
-                    passed += 1;
-                    if passed == PASSED_MAX {
-                        effects.deadlines.push((Time(0), Arc::clone(queue)));
-                        break 'runs;
-                    }
-                    continue;
-                }
-                if room == 0 {
-                    reader.outbox.starve(reader.source);
-                    // Its connection may have emptied the outbox since we looked: it must look again.
-                    effects.wakes.touch(&reader.outbox);
-                    break 'runs;
-                }
-                if reader.limit.acquire(1) == 0 {
-                    break 'runs;
-                }
-                reader.next = Position(queued.position.0 + 1);
-                reader.unacked += 1;
-                let weight = queued.message.weight();
-                room = room.saturating_sub(weight);
-                stage.bytes += weight;
-                let source = reader.source;
-                stage.deliveries.push(Delivery { source, queued: queued.clone() });
-            }
-        }
+        let index = effects.stage(id.slot);
         effects.staged = 0;
-        let next = reader.next;
+        let Some(stage) = effects.stages.get_mut(index) else { return };
+        reader.next = reader.next.max(first);
+        let stop = fill(reader, &mut self.parts, self.visible.end(), stage);
+        match stop {
+            // Its connection may have emptied the outbox since we looked: it must look again.
+            Stop::NoRoom => {
+                reader.outbox.starve(reader.source);
+                effects.wakes.touch(&reader.outbox);
+            }
+            Stop::Passed => effects.deadlines.push((Time(0), Arc::clone(queue))),
+            Stop::NoCredit | Stop::Asleep(_) | Stop::End => {}
+        }
         let count = stage.deliveries.len();
         if count > 0 {
             let bytes = std::mem::take(&mut stage.bytes);
@@ -95,23 +80,37 @@ impl Stream {
                 reader.limit.release(u32::try_from(count).unwrap_or(u32::MAX));
             }
         }
-        match asleep {
-            Some(position) => {
-                self.ask(queue, position);
-                self.read_ahead(queue, position);
-            }
-            None if next < self.tail_begins() => self.read_ahead(queue, next),
-            None => {}
+        let next = reader.next;
+        if let Stop::Asleep(position) = stop {
+            self.ask(queue, position);
+        }
+        if next < self.tail_begins() {
+            self.prepare(queue, id, next);
         }
     }
 
-    /// Has what follows read before it is missed, unless so many read at different places that it would
-    /// be gone again by then.
-    fn read_ahead(&mut self, queue: &Arc<Queue>, position: Position) {
-        if 2 * self.behind() <= CACHED_PARTS_MAX
-            && let Some(position) = self.parts.behind(position)
+    /// Sees to it that a consumer that reads what is on disk can go on when it has credit again: what
+    /// follows is read before it is missed. Where so many read at different places that it would be
+    /// gone again by then, the consumer keeps some of what is in memory now.
+    fn prepare(&mut self, queue: &Arc<Queue>, id: SubscriptionId, next: Position) {
+        if 2 * self.behind() <= CACHED_PARTS_MAX {
+            if let Some(position) = self.parts.behind(next) {
+                self.ask(queue, position);
+            }
+            return;
+        }
+        let end = self.visible.end();
+        let Some(reader) = self.readers.find(id) else { return };
+        if reader.ahead.is_empty()
+            && let Run::Messages(run) = self.parts.run(next, end)
         {
-            self.ask(queue, position);
+            let mut bytes = 0;
+            let few = run.iter().take_while(|queued| {
+                let fits = bytes < AHEAD_BYTES;
+                bytes += queued.message.weight();
+                fits
+            });
+            reader.ahead = few.cloned().collect();
         }
     }
 
@@ -141,4 +140,63 @@ impl Stream {
     fn tail_begins(&self) -> Position {
         self.parts.tail().map_or_else(|| self.parts.next(), |first| first.position)
     }
+}
+
+/// Stages for a consumer what comes next, until there is a reason to stop.
+fn fill(reader: &mut Reader, parts: &mut Parts, end: Position, stage: &mut Stage) -> Stop {
+    let (mut room, mut passed) = (reader.outbox.room(), 0);
+    let ahead = std::mem::take(&mut reader.ahead);
+    let stop = loop {
+        let run = match between(&ahead, reader.next, end) {
+            [] => match parts.run(reader.next, end) {
+                Run::Messages(run) => run,
+                Run::Asleep(position) => break Stop::Asleep(position),
+                Run::End => break Stop::End,
+            },
+            run => run,
+        };
+        if let Some(stop) = fill_from(run, reader, stage, &mut room, &mut passed) {
+            break stop;
+        }
+    };
+    if !between(&ahead, reader.next, end).is_empty() {
+        reader.ahead = ahead;
+    }
+    stop
+}
+
+#[inline]
+fn fill_from(
+    run: &[Queued],
+    reader: &mut Reader,
+    stage: &mut Stage,
+    room: &mut usize,
+    passed: &mut usize,
+) -> Option<Stop> {
+    for queued in run {
+        if !reader.has_credit() {
+            return Some(Stop::NoCredit);
+        }
+        if !reader.wants(queued) {
+            reader.next = Position(queued.position.0 + 1);
+            *passed += 1;
+            if *passed == PASSED_MAX {
+                return Some(Stop::Passed);
+            }
+            continue;
+        }
+        if *room == 0 {
+            return Some(Stop::NoRoom);
+        }
+        if reader.limit.acquire(1) == 0 {
+            return Some(Stop::NoCredit);
+        }
+        reader.next = Position(queued.position.0 + 1);
+        reader.unacked += 1;
+        let weight = queued.message.weight();
+        *room = room.saturating_sub(weight);
+        stage.bytes += weight;
+        stage.deliveries.push(Delivery { source: reader.source, queued: queued.clone() });
+    }
+    None
 }
