@@ -12,6 +12,8 @@
 //! ```
 //!
 //! Invariant: a message that a queue took in is in exactly one of those places until it is gone.
+//!
+//! A `stream` stands behind the same interface, with a life of its own: there messages stay.
 
 mod arguments;
 mod deduplication;
