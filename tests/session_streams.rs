@@ -7,8 +7,10 @@ mod support;
 
 use std::time::Duration;
 
+use leveret::broker::{Policy, PolicyScope};
 use leveret::protocol::method::{basic, queue};
 use leveret::protocol::{FieldTable, FieldValue, Headers, Method, OwnedProperties};
+use leveret::queue::Effects;
 use leveret::time::Time;
 
 use support::{Delivery, Peer, World, persistent, text};
@@ -651,4 +653,46 @@ fn messages_of_a_transaction_come_when_it_is_committed() {
     publisher.send(1, leveret::protocol::method::tx::Commit {});
     publisher.expect(1, leveret::protocol::method::tx::CommitOk {});
     expect_from(&peer, 0, &["a", "b"]);
+}
+
+/// Behaviour B10.9: for streams a policy wins, whatever is stricter.
+#[test]
+fn policies_change_what_is_kept_of_a_stream_that_exists() {
+    let kept = Kept::new();
+    let (world, peer) = kept.open(Time(0));
+    let arguments =
+        [("x-stream-max-segment-size-bytes", 1_000.into()), ("x-max-length-bytes", 2_000.into())];
+    let vhost = world.broker.vhost("/").unwrap();
+    let put = |definition: FieldTable, apply_to: &str| {
+        let terms = table([
+            ("pattern", "^s$".into()),
+            ("apply-to", apply_to.into()),
+            ("definition", FieldValue::Table(definition)),
+        ]);
+        let policy = Policy::parse(PolicyScope::User, "p", &terms).unwrap();
+        let mut effects = Effects::default();
+        vhost.put_policy(policy, world.now(), &mut effects, &|| Box::new(|_| {}));
+        drop(effects);
+        world.advance(Duration::ZERO);
+    };
+    put(table([("max-length-bytes", 1_000_000.into())]), "streams");
+    peer.declare_durable_with(1, "s", stream_with(arguments));
+    keep(&peer, &text(), &bodies(0..100));
+    assert_eq!(peer.counts(1, "s").0, 100);
+    put(table([("max-length-bytes", 5_000.into())]), "streams");
+    let count = i64::from(peer.counts(1, "s").0);
+    assert!((30..80).contains(&count), "{count}");
+    // Not for streams, or with something that streams do not know: the arguments hold.
+    for (definition, apply_to) in [
+        (table([("max-age", "1h".into()), ("max-length", 5.into())]), "all"),
+        (table([("max-length-bytes", 5_000.into())]), "classic_queues"),
+    ] {
+        put(definition, apply_to);
+        let count = i64::from(peer.counts(1, "s").0);
+        assert!((10..30).contains(&count), "{count}");
+    }
+    put(table([("max-age", "1m".into())]), "queues");
+    world.advance(61 * SECOND);
+    let count = i64::from(peer.counts(1, "s").0);
+    assert!((1..12).contains(&count), "{count}");
 }

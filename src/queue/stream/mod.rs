@@ -348,3 +348,6 @@ fn write(queue: &Arc<Queue>, messages: Arc<Vec<Queued>>) {
     let done = move |result| call.back(PagerArrival::Written { line: 0, result });
     paging.pager.write(owner, messages, Box::new(done));
 }
+
+#[cfg(test)]
+mod tests;

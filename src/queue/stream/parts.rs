@@ -390,3 +390,6 @@ pub(super) fn between(messages: &[Queued], next: Position, end: Position) -> &[Q
     let count = rest.partition_point(|queued| queued.position < end);
     rest.get(..count).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
