@@ -388,7 +388,8 @@ impl Queue {
         let mut state = match &self.content {
             Content::Queue(state) => state.lock(),
             Content::Stream(stream) => {
-                stream.lock().cancel(id);
+                let freed = stream.lock().cancel(self, id);
+                drop(freed);
                 return false;
             }
         };

@@ -191,8 +191,10 @@ impl Stream {
         }
     }
 
-    pub(super) fn cancel(&mut self, id: SubscriptionId) {
+    /// What is returned is to be freed without the lock.
+    pub(super) fn cancel(&mut self, queue: &Queue, id: SubscriptionId) -> Vec<Arc<Vec<Queued>>> {
         self.readers.remove(id);
+        self.parts.shrink(self.cache_cost(queue))
     }
 
     pub(super) fn settle(

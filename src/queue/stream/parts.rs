@@ -230,6 +230,12 @@ impl Parts {
         freed
     }
 
+    /// How many parts are on disk and in memory.
+    #[cfg(test)]
+    pub(super) fn cached(&self) -> usize {
+        self.cached.len()
+    }
+
     fn forget(&mut self, first: Position) -> Option<Arc<Vec<Queued>>> {
         let part = self.part_mut(first)?;
         let (memory, cost) = (part.memory.take(), part.cost);

@@ -28,6 +28,10 @@ const SEGMENT: usize = 1000;
 
 impl Scene {
     fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    fn with(options: Options) -> Self {
         let (store, pager) = (Arc::new(HeldStore::default()), Arc::new(HeldPager::default()));
         let called = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&called);
@@ -37,7 +41,7 @@ impl Scene {
             attention: Box::new(move |_| _ = count.fetch_add(1, Ordering::Relaxed)),
             patient: AtomicUsize::new(0),
         };
-        let options = Options { kind: QueueKind::Stream, ..Options::default() };
+        let options = Options { kind: QueueKind::Stream, ..options };
         let declaration = Declaration {
             durable: true,
             auto_delete: false,
@@ -150,6 +154,43 @@ fn only_what_is_safe_is_written_to_a_segment() {
     scene.work();
     assert_eq!(scene.pager.files(), [5, 50]);
     assert_eq!(scene.queue.counts(NOW, &mut scene.effects).ready, 55);
+}
+
+/// A restart knows the next offset by the newest segment.
+#[test]
+fn the_newest_segment_stays_until_there_is_a_newer_one() {
+    let mut scene = Scene::with(Options { max_length_bytes: Some(1), ..Options::default() });
+    scene.publish(20, Group::ALONE);
+    scene.work();
+    assert_eq!(scene.pager.files(), [20]);
+    scene.publish(30, Group::ALONE);
+    scene.store.sync();
+    assert!(scene.look() && scene.pager.is_asked());
+    assert_eq!(scene.queue.counts(NOW, &mut scene.effects).ready, 50);
+    assert!(scene.pager.step(), "it is written");
+    assert_eq!(scene.pager.files(), [20, 30]);
+    scene.work();
+    assert_eq!(scene.pager.files(), [30]);
+    assert_eq!(scene.queue.counts(NOW, &mut scene.effects).ready, 30);
+}
+
+#[test]
+fn what_nobody_reads_any_more_leaves_memory() {
+    let mut scene = Scene::new();
+    for _ in 0..10 {
+        scene.publish(13, Group::ALONE);
+        scene.work();
+    }
+    let cached = |scene: &Scene| match &scene.queue.content {
+        super::super::Content::Stream(stream) => stream.lock().parts.cached(),
+        super::super::Content::Queue(_) => panic!("it is a stream"),
+    };
+    let (id, outbox) = scene.subscribe(100, StreamOffset::First);
+    scene.work();
+    assert_eq!(positions(&outbox).len(), 100);
+    assert!((2..=4).contains(&cached(&scene)), "{}", cached(&scene));
+    scene.queue.cancel(id, NOW, &mut scene.effects);
+    assert_eq!(cached(&scene), 1);
 }
 
 /// Each reads another segment, more than are kept in memory for all.
