@@ -276,11 +276,12 @@ impl Stream {
 
     /// Makes parts of a tail that is long or old, and drops what is not to be kept.
     fn grow(&mut self, queue: &Arc<Queue>, now: Time) {
-        if self.parts.tail_cost() >= self.part_bytes(queue) || self.tail_ends(queue) <= now {
-            let sealed = self.parts.seal(self.visible.end(), queue.paging.is_some());
-            if let Some(messages) = sealed {
-                write(queue, messages);
-            }
+        let (part_bytes, end) = (self.part_bytes(queue), self.visible.end());
+        while self.parts.tail_cost() >= part_bytes || self.tail_ends(queue) <= now {
+            let Some(messages) = self.parts.seal(end, part_bytes, queue.paging.is_some()) else {
+                break;
+            };
+            write(queue, messages);
         }
         self.retain(queue, now);
     }

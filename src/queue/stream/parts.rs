@@ -150,9 +150,21 @@ impl Parts {
         self.tail.push(queued);
     }
 
-    /// Makes a part of what of the tail stands before `end`, to be written if `is_paged`.
-    pub(super) fn seal(&mut self, end: Position, is_paged: bool) -> Option<Arc<Vec<Queued>>> {
-        let count = self.tail.partition_point(|queued| queued.position < end);
+    /// Makes a part of what of the tail stands before `end`, and of no more than reaches `cost_max`; to
+    /// be written if `is_paged`.
+    pub(super) fn seal(
+        &mut self,
+        end: Position,
+        cost_max: usize,
+        is_paged: bool,
+    ) -> Option<Arc<Vec<Queued>>> {
+        let mut sum = 0;
+        let fits = |queued: &&Queued| {
+            let fits = sum < cost_max && queued.position < end;
+            sum += cost(&queued.message);
+            fits
+        };
+        let count = self.tail.iter().take_while(fits).count();
         if count == 0 {
             return None;
         }

@@ -152,7 +152,7 @@ fn only_what_is_safe_is_written_to_a_segment() {
     assert_eq!(scene.pager.files(), [5], "a crash may take the others back");
     scene.store.end_group(group);
     scene.work();
-    assert_eq!(scene.pager.files(), [5, 50]);
+    assert_eq!(scene.pager.files(), [5, 13, 13, 13], "each as large as is wanted");
     assert_eq!(scene.queue.counts(NOW, &mut scene.effects).ready, 55);
 }
 
@@ -160,18 +160,18 @@ fn only_what_is_safe_is_written_to_a_segment() {
 #[test]
 fn the_newest_segment_stays_until_there_is_a_newer_one() {
     let mut scene = Scene::with(Options { max_length_bytes: Some(1), ..Options::default() });
-    scene.publish(20, Group::ALONE);
+    scene.publish(13, Group::ALONE);
     scene.work();
-    assert_eq!(scene.pager.files(), [20]);
-    scene.publish(30, Group::ALONE);
+    assert_eq!(scene.pager.files(), [13]);
+    scene.publish(14, Group::ALONE);
     scene.store.sync();
     assert!(scene.look() && scene.pager.is_asked());
-    assert_eq!(scene.queue.counts(NOW, &mut scene.effects).ready, 50);
+    assert_eq!(scene.queue.counts(NOW, &mut scene.effects).ready, 27);
     assert!(scene.pager.step(), "it is written");
-    assert_eq!(scene.pager.files(), [20, 30]);
+    assert_eq!(scene.pager.files(), [13, 13]);
     scene.work();
-    assert_eq!(scene.pager.files(), [30]);
-    assert_eq!(scene.queue.counts(NOW, &mut scene.effects).ready, 30);
+    assert_eq!(scene.pager.files(), [13]);
+    assert_eq!(scene.queue.counts(NOW, &mut scene.effects).ready, 14);
 }
 
 #[test]
@@ -198,11 +198,11 @@ fn what_nobody_reads_any_more_leaves_memory() {
 fn many_at_different_places_do_not_read_anew_for_each_settlement() {
     let mut scene = Scene::new();
     for _ in 0..30 {
-        scene.publish(20, Group::ALONE);
+        scene.publish(13, Group::ALONE);
         scene.work();
     }
     assert_eq!(scene.pager.files().len(), 30);
-    let offsets: Vec<i64> = (0..10).map(|n| n * 60).collect();
+    let offsets: Vec<i64> = (0..10).map(|n| n * 39).collect();
     let readers: Vec<_> =
         offsets.iter().map(|offset| scene.subscribe(2, StreamOffset::At(*offset))).collect();
     scene.work();

@@ -29,7 +29,7 @@ fn filled(count: u64) -> (Parts, Vec<(Segment, Vec<Queued>)>) {
         for position in number * 10 + 1..=number * 10 + 10 {
             assert_eq!(parts.push(message(), Time(position)), Position(position));
         }
-        let messages = parts.seal(parts.next(), true).unwrap();
+        let messages = parts.seal(parts.next(), usize::MAX, true).unwrap();
         let segment = segment(number + 1, &messages);
         assert!(parts.written(Some(&segment)));
         files.push((segment, messages.to_vec()));
@@ -99,14 +99,14 @@ fn what_was_read_longest_ago_leaves_memory_first() {
 fn what_is_not_written_stays_in_memory() {
     let mut parts = Parts::new();
     (1..=4).for_each(|n| _ = parts.push(message(), Time(n)));
-    let first = parts.seal(Position(4), true).unwrap();
+    let first = parts.seal(Position(4), usize::MAX, true).unwrap();
     assert_eq!(first.len(), 3, "what may not be read yet stays in the tail");
     assert_eq!(parts.tail().map(|queued| queued.position), Some(Position(4)));
     parts.shrink(0);
     assert!(parts.written(None), "the pager failed");
     parts.shrink(0);
     assert_eq!(read(&mut parts, &[], 1, 5), [1, 2, 3, 4]);
-    assert!(parts.seal(Position(4), true).is_none());
+    assert!(parts.seal(Position(4), usize::MAX, true).is_none());
 }
 
 #[test]
