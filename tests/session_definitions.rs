@@ -403,7 +403,7 @@ fn deletes_leave_no_row_behind() {
         peer.send(1, queue::Delete { queue: name, ..queue::Delete::default() });
         peer.expect(1, queue::DeleteOk { message_count: 0 });
     }
-    let vhost = Definition { vhost: "/".into(), record: Record::Vhost };
+    let vhost = Definition { vhost: "/".into(), record: Record::Vhost(FieldTable::new()) };
     assert_eq!(store.load().unwrap(), [vhost]);
 }
 

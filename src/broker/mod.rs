@@ -47,6 +47,7 @@ pub use self::vhost::{DeclaredQueue, Flags, Vhost};
 
 use self::schedule::{Schedule, Timed};
 use crate::names::VhostName;
+use crate::protocol::FieldTable;
 use crate::queue::{Budget, ConnectionId, Effects, TimeoutAction};
 use crate::storage::{Change, DefinitionStore, MessageStore};
 use crate::time::Time;
@@ -129,7 +130,7 @@ impl Broker {
     /// Creates a vhost with its predeclared exchanges (behaviour B4.1); an existing one stays.
     pub fn create_vhost(&self, name: &VhostName) -> Arc<Vhost> {
         // Under the lock, so that the store has the vhost before anything in it.
-        self.vhost_or_else(name, |vhost| vhost.commit_quietly(Change::PutVhost))
+        self.vhost_or_else(name, |vhost| vhost.commit_quietly(Change::PutVhost(FieldTable::new())))
     }
 
     fn vhost_or_else(&self, name: &VhostName, created: impl FnOnce(&Vhost)) -> Arc<Vhost> {

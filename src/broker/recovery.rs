@@ -53,7 +53,7 @@ impl Broker {
     pub fn recover(&self, mut definitions: Vec<Definition>, now: Time) -> Recovered {
         // Ends before the bindings between them. Stores keep them in this order anyway.
         definitions.sort_by_key(|definition| match definition.record {
-            Record::Vhost => 0,
+            Record::Vhost(_) => 0,
             // Before what they apply to.
             Record::Policy(_) => 1,
             Record::Exchange(_) => 2,
@@ -63,7 +63,7 @@ impl Broker {
         let mut recovered = Recovered::default();
         let mut vhost: Option<Arc<Vhost>> = None;
         for definition in definitions {
-            if let Record::Vhost = definition.record {
+            if let Record::Vhost(_) = definition.record {
                 self.vhost_or_else(&definition.vhost, |_| {});
                 recovered.vhosts += 1;
                 continue;
@@ -129,7 +129,7 @@ impl Broker {
 impl Recovered {
     fn restore(&mut self, vhost: &Arc<Vhost>, record: Record, now: Time) {
         let (what, restored, count) = match record {
-            Record::Vhost => return,
+            Record::Vhost(_) => return,
             Record::Exchange(record) => {
                 let (what, waiting) = (format!("exchange '{}'", record.name), record.delay_queues);
                 let restored = vhost.restore_exchange(record);

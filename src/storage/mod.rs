@@ -1,6 +1,6 @@
 //! What survives a restart.
 //!
-//! Two seams: [`DefinitionStore`] for vhosts, exchanges, queues, bindings and policies, [`MessageStore`] for
+//! Two seams: [`DefinitionStore`] for vhosts, exchanges, queues, bindings, policies and users, [`MessageStore`] for
 //! persistent messages in durable queues. Both may answer later than they are asked, and whoever asks
 //! is built for that: a declare is answered after its commit, a publish is confirmed once the store's
 //! durable position has passed it.
@@ -9,6 +9,7 @@
 //!
 //! [`memory`] keeps nothing and is always done at once; [`RedbDefinitions`] keeps definitions in a file.
 
+mod access;
 mod definitions;
 mod directory;
 pub mod disk;
@@ -17,6 +18,7 @@ pub mod journal;
 pub mod memory;
 pub mod segment;
 
+pub use self::access::{Access, AccessChange, PermissionRecord, TopicPermissionRecord, UserRecord};
 pub use self::definitions::RedbDefinitions;
 pub use self::directory::{DataDirectory, DirectoryError};
 pub use self::durable::DurableMessages;
@@ -47,10 +49,11 @@ pub struct StoreError(pub String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueId(pub u64);
 
-/// A change of the definitions of one vhost. To put what is there already replaces it.
+/// A change of the definitions of one vhost, or of who may enter them. To put what is there already replaces it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    PutVhost,
+    /// With what is known about it: its description, its limits.
+    PutVhost(FieldTable),
     /// Takes everything in the vhost along.
     DeleteVhost,
     PutExchange(ExchangeRecord),
@@ -69,6 +72,8 @@ pub enum Change {
         operator: bool,
         name: String,
     },
+    /// Users and permissions; the vhost does not matter.
+    Access(AccessChange),
 }
 
 /// A durable exchange.
@@ -128,7 +133,7 @@ pub struct Definition {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
-    Vhost,
+    Vhost(FieldTable),
     Exchange(ExchangeRecord),
     Queue(QueueRecord),
     Binding(BindingRecord),

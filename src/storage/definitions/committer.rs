@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
-use redb::{Database, Table};
+use redb::{Database, Table, WriteTransaction};
 
-use super::row::{DEFINITIONS, Key, META, QUEUE_IDS_ROW, Write};
+use super::access_row::{self, ACCESS};
+use super::row::{DEFAULTS_ROW, DEFINITIONS, Key, META, QUEUE_IDS_ROW, Write};
 use super::{OnFailure, QUEUE_IDS_RESERVED, Shared, Waiting};
 use crate::names::VhostName;
-use crate::storage::{Change, StoreError};
+use crate::storage::{AccessChange, Change, StoreError};
 
 struct Committer {
     shared: Arc<Shared>,
@@ -94,7 +95,7 @@ impl Committer {
         let transaction = self.database.begin_write()?;
         let mut table = transaction.open_table(DEFINITIONS)?;
         for (vhost, change) in changes {
-            write(&mut table, vhost.as_str(), change)?;
+            write(&transaction, &mut table, vhost.as_str(), change)?;
         }
         drop(table);
         let used = self.shared.next_queue_id.load(Ordering::Relaxed);
@@ -112,6 +113,7 @@ impl Committer {
 }
 
 fn write(
+    transaction: &WriteTransaction,
     table: &mut Table<'_, Key, &'static [u8]>,
     vhost: &str,
     change: &Change,
@@ -123,10 +125,17 @@ fn write(
         Write::Delete { kind, name } => {
             table.remove((vhost, kind, &name[..]))?;
         }
+        Write::Access(AccessChange::DefaultsMade) => {
+            transaction.open_table(META)?.insert(DEFAULTS_ROW, 1)?;
+        }
+        Write::Access(change) => {
+            access_row::write(&mut transaction.open_table(ACCESS)?, change)?;
+        }
         Write::DeleteVhost => {
             // No row of a vhost is beyond its own kind 255.
             let all = (vhost, 0, &[][..])..(vhost, u8::MAX, &[][..]);
             table.retain_in(all, |_, _| false)?;
+            access_row::drop_vhost(&mut transaction.open_table(ACCESS)?, vhost)?;
         }
     }
     Ok(())

@@ -9,6 +9,7 @@
 //!
 //! Invariant: `commit` neither blocks nor touches the file, so the broker may call it under its locks.
 
+mod access_row;
 mod committer;
 mod row;
 
@@ -25,8 +26,11 @@ use std::thread::JoinHandle;
 use parking_lot::{Condvar, Mutex};
 use redb::{Database, ReadableDatabase, ReadableTable};
 
-use self::row::{DEFINITIONS, FORMAT, FORMAT_ROW, META, QUEUE_IDS_ROW};
-use super::{Change, Commit, Definition, DefinitionStore, Done, QueueId, StoreError};
+use self::access_row::ACCESS;
+use self::row::{
+    DEFAULTS_ROW, DEFINITIONS, FORMAT, FORMAT_ROW, META, OLDEST_FORMAT, QUEUE_IDS_ROW,
+};
+use super::{Access, Change, Commit, Definition, DefinitionStore, Done, QueueId, StoreError};
 use crate::names::VhostName;
 
 const FILE: &str = "definitions.redb";
@@ -122,9 +126,15 @@ impl RedbDefinitions {
         let Some(database) = self.database.upgrade() else {
             return Err(closed());
         };
-        let loaded = catch_unwind(AssertUnwindSafe(|| load(&database)));
-        let loaded = loaded.unwrap_or_else(|_| Err("it is damaged".to_owned()));
-        loaded.map_err(|error| StoreError(format!("cannot read {FILE}: {error}")))
+        read(|| load(&database))
+    }
+
+    /// The users and permissions in the file.
+    pub fn load_access(&self) -> Result<Access, StoreError> {
+        let Some(database) = self.database.upgrade() else {
+            return Err(closed());
+        };
+        read(|| load_access(&database))
     }
 
     /// Transactions committed so far: how well changes group.
@@ -204,6 +214,12 @@ impl Drop for RedbDefinitions {
     }
 }
 
+fn read<T>(load: impl FnOnce() -> Result<T, String>) -> Result<T, StoreError> {
+    let loaded = catch_unwind(AssertUnwindSafe(load));
+    let loaded = loaded.unwrap_or_else(|_| Err("it is damaged".to_owned()));
+    loaded.map_err(|error| StoreError(format!("cannot read {FILE}: {error}")))
+}
+
 fn closed() -> StoreError {
     StoreError("the definitions are closed".to_owned())
 }
@@ -234,6 +250,7 @@ fn create(directory: &Path) -> Result<(), redb::Error> {
 fn initialize(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(DEFINITIONS)?;
+    transaction.open_table(ACCESS)?;
     transaction.open_table(META)?.insert(FORMAT_ROW, FORMAT)?;
     transaction.commit()?;
     Ok(())
@@ -245,6 +262,7 @@ fn prepare(database: &Database) -> Result<std::ops::Range<u64>, String> {
     let format = format(database).map_err(|error| error.to_string())?;
     match format {
         Some(FORMAT) => {}
+        Some(OLDEST_FORMAT..FORMAT) => upgrade(database).map_err(|error| error.to_string())?,
         Some(other) => {
             return Err(format!(
                 "its format is {other}, and this version of leveret reads format {FORMAT}"
@@ -259,6 +277,15 @@ fn format(database: &Database) -> Result<Option<u64>, redb::Error> {
     let transaction = database.begin_read()?;
     let format = transaction.open_table(META)?.get(FORMAT_ROW)?.map(|row| row.value());
     Ok(format)
+}
+
+/// Makes a file of an older format one of this.
+fn upgrade(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(ACCESS)?;
+    transaction.open_table(META)?.insert(FORMAT_ROW, FORMAT)?;
+    transaction.commit()?;
+    Ok(())
 }
 
 fn reserve(database: &Database) -> Result<std::ops::Range<u64>, redb::Error> {
@@ -289,4 +316,14 @@ fn load(database: &Database) -> Result<Vec<Definition>, String> {
         definitions.push(definition);
     }
     Ok(definitions)
+}
+
+fn load_access(database: &Database) -> Result<Access, String> {
+    let rows = || -> Result<_, redb::Error> {
+        let transaction = database.begin_read()?;
+        let defaults_made = transaction.open_table(META)?.get(DEFAULTS_ROW)?.is_some();
+        Ok((transaction.open_table(ACCESS)?, defaults_made))
+    };
+    let (table, defaults_made) = rows().map_err(|error| error.to_string())?;
+    Ok(Access { defaults_made, ..access_row::load(&table)? })
 }

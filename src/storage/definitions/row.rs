@@ -2,7 +2,7 @@
 //!
 //! | kind | name | value |
 //! | --- | --- | --- |
-//! | 0 vhost | | |
+//! | 0 vhost | | what is known about it, or nothing |
 //! | 1 exchange | name | type, flags, arguments, queue id if it delays |
 //! | 2 queue | name | id, flags, arguments |
 //! | 3 binding | source, to queue?, destination, routing key, digest | arguments |
@@ -12,6 +12,7 @@
 //! which loses nothing of any type. The arguments of a binding are part of what it is (behaviour
 //! B4.8); a digest of them keeps its key short. Any change of this is a new [`FORMAT`];
 //! a new kind is not, since a version that does not know it says so and changes nothing.
+//! Users and permissions have a table of their own (`access_row`).
 
 use redb::TableDefinition;
 use sha2::{Digest, Sha256};
@@ -20,22 +21,28 @@ use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::FieldTable;
 use crate::protocol::wire::{Fault, Taken, put, take};
 use crate::storage::{
-    BindingRecord, Change, Definition, ExchangeRecord, PolicyRecord, QueueId, QueueRecord, Record,
+    AccessChange, BindingRecord, Change, Definition, ExchangeRecord, PolicyRecord, QueueId,
+    QueueRecord, Record,
 };
 
 /// The version of everything in this file.
-pub(super) const FORMAT: u64 = 1;
+///
+/// 1 knew no users. It is read, and becomes the present one when the file is opened.
+pub(super) const FORMAT: u64 = 2;
+pub(super) const OLDEST_FORMAT: u64 = 1;
 
 /// Vhost, kind, name.
 pub(super) type Key = (&'static str, u8, &'static [u8]);
 
 pub(super) const DEFINITIONS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("definitions");
 
-/// Numbers about the file itself: [`FORMAT_ROW`] and [`QUEUE_IDS_ROW`].
+/// Numbers about the file itself: [`FORMAT_ROW`], [`QUEUE_IDS_ROW`] and [`DEFAULTS_ROW`].
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 pub(super) const FORMAT_ROW: &str = "format";
 /// No queue has had this number or one above it.
 pub(super) const QUEUE_IDS_ROW: &str = "queue_ids";
+/// There once the user and the vhost that an empty broker begins with were made.
+pub(super) const DEFAULTS_ROW: &str = "defaults_made";
 
 const VHOST: u8 = 0;
 const EXCHANGE: u8 = 1;
@@ -49,17 +56,25 @@ const INTERNAL: u8 = 2;
 const DELAYS: u8 = 4;
 
 /// What a change does to the rows of its vhost.
-pub(super) enum Write {
+pub(super) enum Write<'a> {
     Put { kind: u8, name: Vec<u8>, value: Vec<u8> },
     Delete { kind: u8, name: Vec<u8> },
     DeleteVhost,
+    Access(&'a AccessChange),
 }
 
-impl Write {
-    pub(super) fn of(change: &Change) -> Self {
+impl<'a> Write<'a> {
+    pub(super) fn of(change: &'a Change) -> Self {
         match change {
-            Change::PutVhost => Self::Put { kind: VHOST, name: Vec::new(), value: Vec::new() },
+            Change::PutVhost(properties) => {
+                let mut value = Vec::new();
+                if !properties.is_empty() {
+                    put::table(&mut value, properties);
+                }
+                Self::Put { kind: VHOST, name: Vec::new(), value }
+            }
             Change::DeleteVhost => Self::DeleteVhost,
+            Change::Access(change) => Self::Access(change),
             Change::PutExchange(exchange) => {
                 let name = exchange.name.as_bytes().to_vec();
                 Self::Put { kind: EXCHANGE, name, value: exchange_value(exchange) }
@@ -162,7 +177,8 @@ pub(super) fn decode(
     value: &[u8],
 ) -> Result<Definition, Fault> {
     let record = match kind {
-        VHOST => Record::Vhost,
+        VHOST if value.is_empty() => Record::Vhost(FieldTable::new()),
+        VHOST => Record::Vhost(whole(value, take::table)?),
         EXCHANGE => Record::Exchange(whole(value, |value| exchange(name, value))?),
         QUEUE => Record::Queue(whole(value, |value| queue(name, value))?),
         BINDING => {

@@ -1,3 +1,5 @@
+mod access;
+
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -78,7 +80,7 @@ fn names(definitions: &[Definition]) -> Vec<String> {
     let name = |definition: &Definition| {
         let vhost = &definition.vhost;
         match &definition.record {
-            Record::Vhost => format!("{vhost}"),
+            Record::Vhost(_) => format!("{vhost}"),
             Record::Exchange(exchange) => format!("{vhost} exchange {}", exchange.name),
             Record::Queue(queue) => format!("{vhost} queue {}", queue.name),
             Record::Policy(policy) => format!("{vhost} policy {}", policy.name),
@@ -141,11 +143,11 @@ fn every_definition_and_argument_type_survives() {
             Change::PutBinding(two),
             Change::PutQueue(queue.clone()),
             Change::PutExchange(exchange.clone()),
-            Change::PutVhost,
+            Change::PutVhost(every_type()),
         ],
     );
     let expected = [
-        Record::Vhost,
+        Record::Vhost(every_type()),
         Record::Exchange(exchange),
         Record::Queue(queue),
         Record::Binding(bindings[1].clone()),
@@ -202,7 +204,11 @@ fn deleted_things_and_vhosts_are_gone_and_their_neighbours_are_not() {
     let store = open(directory.path());
     for vhost in ["a", "ab", "b"] {
         let binding = binding("x", "q", "k", FieldTable::new());
-        put(&store, vhost, [Change::PutVhost, queue("q", 1), Change::PutBinding(binding)]);
+        put(
+            &store,
+            vhost,
+            [Change::PutVhost(FieldTable::new()), queue("q", 1), Change::PutBinding(binding)],
+        );
     }
     put(&store, "ab", [Change::DeleteVhost]);
     put(&store, "b", [Change::DeleteQueue { name: "q".into() }]);
@@ -274,11 +280,11 @@ fn a_file_of_a_newer_version_is_refused() {
     drop(open(directory.path()));
     let database = Database::create(directory.path().join(FILE)).unwrap();
     let transaction = database.begin_write().unwrap();
-    transaction.open_table(META).unwrap().insert(FORMAT_ROW, 2).unwrap();
+    transaction.open_table(META).unwrap().insert(FORMAT_ROW, 3).unwrap();
     transaction.commit().unwrap();
     drop(database);
     let error = refused(directory.path());
-    assert!(error.ends_with("format is 2, and this version of leveret reads format 1"), "{error}");
+    assert!(error.ends_with("format is 3, and this version of leveret reads format 2"), "{error}");
 }
 
 #[test]
