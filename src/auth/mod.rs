@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use mechanism::{Credentials, MalformedResponse, Mechanism};
-pub use password::{InvalidPasswordHash, PasswordHash};
+pub use password::{HashingAlgorithm, InvalidPasswordHash, PasswordHash};
 pub use permissions::Permissions;
 pub use users::{Tag, User, Users};
 
