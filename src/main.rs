@@ -18,7 +18,8 @@ use leveret::session::{Offer, Services};
 use leveret::storage::disk::RealDisk;
 use leveret::storage::journal::{Journal, JournalStats, Options, Recovered, Sync};
 use leveret::storage::{
-    DataDirectory, DurableMessages, RedbDefinitions, Scanned, SegmentStore, StoreError,
+    DataDirectory, DefinitionStore, DurableMessages, RedbDefinitions, Scanned, SegmentStore,
+    StoreError,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -91,7 +92,8 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let clock = Clock::start();
     let (failed, mut failure) = mpsc::unbounded_channel();
     let (broker, stores) = recover(settings, &directory, clock, failed)?;
-    let services = services(settings, Arc::clone(&broker));
+    let authenticator = users(settings, &broker, &stores.definitions)?;
+    let services = services(settings, Arc::clone(&broker), authenticator);
     let mut resources = Resources::new(
         Arc::new(RealDisk),
         directory.path().to_owned(),
@@ -156,7 +158,6 @@ fn recover(
     let stores = Stores { definitions, journal, segments };
     let broker = broker(settings, &stores);
     let recovered = broker.recover(stores.definitions.load()?, clock.now());
-    broker.create_vhost(&settings.default_vhost);
     found.report.iter().for_each(|line| tracing::error!("journal: {line}"));
     scanned.report.iter().for_each(|line| tracing::error!("segments: {line}"));
     let left_out = &recovered.skipped_queues;
@@ -257,13 +258,33 @@ fn report_ready(server: &Server, management: Option<&Management>) {
     say(std::io::stderr(), &format!("leveret {version} ready: {}", addresses.join(", ")));
 }
 
-fn services(settings: &Settings, broker: Arc<Broker>) -> Arc<Services> {
-    let authenticator = Authenticator::new(settings.loopback_users.clone());
-    authenticator.add_default_user(
-        settings.default_user.clone(),
-        settings.default_pass.as_str(),
-        settings.default_vhost.clone(),
-    );
+/// Users as they were left. Only a broker that never had any begins with the default ones.
+fn users(
+    settings: &Settings,
+    broker: &Broker,
+    definitions: &Arc<RedbDefinitions>,
+) -> Result<Authenticator, StoreError> {
+    let kept = definitions.load_access()?;
+    let loopback_users = settings.loopback_users.clone();
+    let authenticator = Authenticator::with_store(loopback_users, Arc::clone(definitions) as _);
+    if !kept.defaults_made {
+        broker.create_vhost(&settings.default_vhost);
+        authenticator.add_default_user(
+            settings.default_user.clone(),
+            settings.default_pass.as_str(),
+            settings.default_vhost.clone(),
+        );
+        definitions.wait_committed(definitions.requested())?;
+    }
+    authenticator.restore(kept);
+    Ok(authenticator)
+}
+
+fn services(
+    settings: &Settings,
+    broker: Arc<Broker>,
+    authenticator: Authenticator,
+) -> Arc<Services> {
     let offer = Offer {
         frame_max: settings.frame_max,
         channel_max: settings.channel_max,

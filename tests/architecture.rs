@@ -29,7 +29,8 @@ const ROOMS: [(&str, &[&str], Below); 14] = [
     // Messages lie in segments with their deadlines.
     ("storage", &["names", "time", "message", "protocol"], Below::No),
     ("queue", &["names", "time", "message", "protocol", "delivery", "storage"], Below::No),
-    ("auth", &["names", "protocol"], Below::No),
+    // Users and permissions are stored.
+    ("auth", &["names", "protocol", "storage"], Below::No),
     ("broker", &["exchange", "queue", "delivery", "storage"], Below::Yes),
     ("session", &["protocol", "broker", "queue", "delivery", "auth"], Below::Yes),
     ("management", &["broker", "queue", "auth", "config"], Below::Yes),

@@ -3,7 +3,7 @@
 
 mod support;
 
-use leveret::auth::{PasswordHash, Tag, User};
+use leveret::auth::{PasswordHash, Patterns, Tag, User, UserLimits, unheard};
 use leveret::broker::Limits;
 use leveret::protocol::frame::write_body;
 use leveret::protocol::method::basic::Publish;
@@ -196,12 +196,15 @@ fn expiration_is_a_number_of_milliseconds() {
 #[test]
 fn user_id_is_the_users_own() {
     let world = World::new();
-    world.authenticator.users().put(User {
+    let owl = User {
         name: "owl".into(),
         password: PasswordHash::new("hoot"),
         tags: vec![Tag::Impersonator],
-    });
-    world.authenticator.permissions().grant("owl".into(), "/".into());
+        limits: UserLimits::default(),
+    };
+    world.authenticator.put_user(owl, unheard());
+    let everything = Patterns::EVERYTHING;
+    world.authenticator.permit(&"owl".into(), &"/".into(), everything, unheard()).unwrap();
     let claim = |user: &str| OwnedProperties { user_id: Some(user.into()), ..text() };
 
     let guest = world.open();

@@ -2,31 +2,42 @@
 //!
 //! A mechanism turns the response of `start-ok` into credentials, the users say whether they are
 //! right, the permissions say where they lead. Users and permissions are each plain data behind one
-//! small lock; passwords are hashed outside of it.
+//! small lock; passwords are hashed outside of it. Changes go to the definition store as well
+//! (`changes`).
 //!
 //! Invariant: no reason for a refusal ever reaches the client, neither in words nor in time.
 
+mod changes;
 mod mechanism;
 mod password;
+mod pattern;
 mod permissions;
 mod users;
 
 use std::fmt;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
+pub use changes::{NotPermitted, Patterns, unheard};
 pub use mechanism::{Credentials, MalformedResponse, Mechanism};
 pub use password::{HashingAlgorithm, InvalidPasswordHash, PasswordHash};
-pub use permissions::Permissions;
-pub use users::{Tag, User, Users};
+pub use pattern::{InvalidPattern, Pattern};
+pub use permissions::{Access, Grant, Granted, Permission, Permissions, TopicPermission};
+pub use users::{Tag, User, UserLimits, Users};
 
 use crate::names::{UserName, VhostName};
+use crate::storage::DefinitionStore;
+use crate::storage::memory::MemoryDefinitions;
 
 /// The one place that decides about a login, shared by all connections.
-#[derive(Debug, Default)]
 pub struct Authenticator {
     users: Users,
     permissions: Permissions,
     loopback_users: Vec<UserName>,
+    store: Arc<dyn DefinitionStore>,
+    /// Held during a change, so that the store has the changes in the order in which they happened.
+    changing: Mutex<()>,
 }
 
 /// Why a `start-ok` did not lead to a user.
@@ -55,25 +66,20 @@ pub enum Reason {
 }
 
 impl Authenticator {
+    /// Nobody yet, and nobody is remembered.
     pub fn new(loopback_users: Vec<UserName>) -> Self {
-        Self { loopback_users, ..Self::default() }
+        Self::with_store(loopback_users, Arc::new(MemoryDefinitions::default()))
     }
 
-    /// Makes the user that an empty broker starts with: an administrator who may enter `vhost`.
-    pub fn add_default_user(&self, name: UserName, password: &str, vhost: VhostName) {
-        self.permissions.grant(name.clone(), vhost);
-        self.users.put(User {
-            name,
-            password: PasswordHash::new(password),
-            tags: vec![Tag::Administrator],
-        });
-    }
-
-    /// Takes the user's permissions along: who gets the name next must not inherit them.
-    pub fn delete_user(&self, name: &UserName) -> bool {
-        let existed = self.users.delete(name);
-        self.permissions.drop_user(name);
-        existed
+    /// Changes go to `store`; what it kept comes back with [`restore`](Self::restore).
+    pub fn with_store(loopback_users: Vec<UserName>, store: Arc<dyn DefinitionStore>) -> Self {
+        Self {
+            users: Users::default(),
+            permissions: Permissions::default(),
+            loopback_users,
+            store,
+            changing: Mutex::default(),
+        }
     }
 
     /// Judges the response of `start-ok`.
@@ -131,14 +137,15 @@ impl fmt::Display for Reason {
 mod tests {
     use super::*;
 
+    fn user(name: &str, password: &str) -> User {
+        let (tags, limits) = (Vec::new(), UserLimits::default());
+        User { name: name.into(), password: PasswordHash::new(password), tags, limits }
+    }
+
     fn authenticator() -> Authenticator {
         let authenticator = Authenticator::new(vec!["guest".into()]);
         authenticator.add_default_user("guest".into(), "guest", "/".into());
-        authenticator.users().put(User {
-            name: "orders".into(),
-            password: PasswordHash::new("s3cret"),
-            tags: Vec::new(),
-        });
+        authenticator.put_user(user("orders", "s3cret"), unheard());
         authenticator
     }
 
@@ -195,14 +202,10 @@ mod tests {
     fn user_made_again_does_not_inherit_permissions() {
         let authenticator = authenticator();
         let guest = UserName::from("guest");
-        assert!(authenticator.delete_user(&guest));
-        assert!(!authenticator.delete_user(&guest));
+        assert!(authenticator.delete_user(&guest, unheard()).is_some());
+        assert!(authenticator.delete_user(&guest, unheard()).is_none());
         assert!(authenticator.login(&guest, b"guest", true).is_err());
-        authenticator.users().put(User {
-            name: guest.clone(),
-            password: PasswordHash::new("guest"),
-            tags: Vec::new(),
-        });
+        authenticator.put_user(user("guest", "guest"), unheard());
         assert!(!authenticator.may_access_vhost(&guest, &"/".into()));
     }
 }

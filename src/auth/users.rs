@@ -20,6 +20,15 @@ pub struct User {
     pub name: UserName,
     pub password: PasswordHash,
     pub tags: Vec<Tag>,
+    pub limits: UserLimits,
+}
+
+/// How much one user may use; `None` is as much as there is (behaviour B10.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserLimits {
+    pub connections_max: Option<u32>,
+    /// Over all of the user's connections.
+    pub channels_max: Option<u32>,
 }
 
 /// What a user may do beyond AMQP, which needs no tag (behaviour B10.2).
@@ -36,10 +45,10 @@ pub enum Tag {
 }
 
 impl Users {
-    /// Adds the user, or replaces the one of that name.
-    pub fn put(&self, user: User) {
+    /// Adds the user, or replaces the one of that name. Says whether there was one.
+    pub(super) fn put(&self, user: User) -> bool {
         let mut by_name = self.by_name.write();
-        by_name.insert(user.name.clone(), Arc::new(user));
+        by_name.insert(user.name.clone(), Arc::new(user)).is_some()
     }
 
     /// Leaves the permissions; [`Authenticator::delete_user`](super::Authenticator) takes both.
@@ -110,7 +119,7 @@ mod tests {
     use super::*;
 
     fn user(name: &str, password: PasswordHash) -> User {
-        User { name: name.into(), password, tags: Vec::new() }
+        User { name: name.into(), password, tags: Vec::new(), limits: UserLimits::default() }
     }
 
     #[test]

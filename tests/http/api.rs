@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use leveret::auth::{Authenticator, PasswordHash, Tag, User};
+use leveret::auth::{Authenticator, PasswordHash, Patterns, Tag, User, UserLimits, unheard};
 use leveret::broker::{Broker, Limits};
 use leveret::management::{Bound, Listener, Management, Protocol, Services};
 use leveret::names::VhostName;
@@ -43,13 +43,16 @@ pub fn start_with(limits: Limits, listeners: Vec<(Protocol, &str)>) -> Api {
         ("owl", Some("monitoring"), Some("field")),
         ("mouse", Some("impersonator"), Some("/")),
     ] {
-        authenticator.users().put(User {
+        let user = User {
             name: name.into(),
             password: PasswordHash::new(name),
             tags: tag.into_iter().map(Tag::from).collect(),
-        });
+            limits: UserLimits::default(),
+        };
+        authenticator.put_user(user, unheard());
         if let Some(vhost) = vhost {
-            authenticator.permissions().grant(name.into(), vhost.into());
+            let everything = Patterns::EVERYTHING;
+            authenticator.permit(&name.into(), &vhost.into(), everything, unheard()).unwrap();
         }
     }
     let listeners = listeners
