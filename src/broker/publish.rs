@@ -124,10 +124,23 @@ impl Publisher {
         address: &[u8],
         properties: &Properties<'_>,
     ) -> Result<Way, AmqpError> {
-        if let Some(route) = self.cache.find(address, self.vhost.generation()) {
-            return Ok(Way(Found::Cached(route)));
+        match self.known_way(address) {
+            Some(way) => Ok(way),
+            None => self.search(address, &[], properties, None),
         }
-        self.search(address, &[], properties, None)
+    }
+
+    /// What was found for this address before, and still holds.
+    #[inline]
+    pub fn known_way(&mut self, address: &[u8]) -> Option<Way> {
+        let route = self.cache.find(address, self.vhost.generation())?;
+        Some(Way(Found::Cached(route)))
+    }
+
+    /// From here on no way is known. What was gathered goes where it was to go.
+    #[cold]
+    pub fn forget_ways(&mut self) {
+        self.cache = RouteCache::default();
     }
 
     /// The same for a message with more routing keys than one, from its CC and BCC headers (behaviour

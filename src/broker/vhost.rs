@@ -17,6 +17,7 @@ use super::reply::{REPLY_TO, ReplyNames, ReplyTarget, random_token, token_of};
 use super::schedule::{Schedule, Timed};
 use super::topology::{BindingEnd, ExchangeDeclaration, Removed, Topology, resource_queue};
 use crate::delivery::{Delivery, Outgoing};
+use crate::exchange::ExchangeKind;
 use crate::message::Queued;
 use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::{AmqpError, FieldTable, ReplyCode};
@@ -197,6 +198,12 @@ impl Vhost {
     /// `exchange.declare`, passive: CH 404 unless it exists.
     pub fn expect_exchange(&self, name: &str) -> Result<(), AmqpError> {
         self.read(|topology| topology.exchange(name).map(|_| ()))
+    }
+
+    /// Whether there is such an exchange, of type `topic`.
+    pub fn is_topic(&self, exchange: &str) -> bool {
+        let kind = |topology: &Topology| topology.exchange(exchange).map(|found| found.kind);
+        self.read(kind).is_ok_and(|kind| kind == ExchangeKind::Topic)
     }
 
     /// `exchange.delete`; a missing one is fine (behaviour B4.5).

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::channel::{Answer, Channel, Channels, Parked};
 use super::output::Output;
+use super::rights::{Resource, Rights};
 use super::source::Sources;
 use super::{Capabilities, Services};
+use crate::auth::Access;
 use crate::broker::{Publisher, Vhost};
 use crate::delivery::{Outbox, SourceId};
 use crate::message::{Positions, Queued};
@@ -49,6 +51,7 @@ pub struct Context {
     pub services: Arc<Services>,
     pub id: ConnectionId,
     pub user: UserName,
+    pub rights: Rights,
     pub capabilities: Capabilities,
     pub vhost: Arc<Vhost>,
     pub outbox: Arc<Outbox>,
@@ -310,9 +313,24 @@ impl Context {
     }
 
     /// A queue for a method that names one: an empty name means the channel's last (B5.8).
-    pub fn queue(&self, channel: &Channel, name: &str) -> Result<Arc<Queue>, AmqpError> {
+    /// The user must be allowed to read it, whether it exists or not (behaviour B10.5).
+    pub fn readable_queue(
+        &mut self,
+        channel: &Channel,
+        name: &str,
+    ) -> Result<Arc<Queue>, AmqpError> {
         let name = queue_name(channel, name)?;
+        self.rights.check(Access::Read, Resource::Queue(&name))?;
         self.vhost.queue(&name, self.id)
+    }
+
+    /// Permissions may have changed since the last batch: then nothing that was found under the old
+    /// ones counts.
+    #[inline]
+    pub fn look_for_changed_rights(&mut self) {
+        if self.rights.renew(&self.services.authenticator) {
+            self.publisher.forget_ways();
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::output::Output;
+use super::rights::Rights;
 use super::source::Sources;
 use super::{Capabilities, Offer, Peer, Services};
 use crate::auth::{AuthenticationError, Mechanism};
@@ -149,6 +150,7 @@ impl Handshake {
         Ok(Context {
             services: Arc::clone(services),
             id,
+            rights: Rights::new(&services.authenticator, self.user.clone(), vhost.name.clone()),
             user: self.user.clone(),
             capabilities: self.capabilities,
             publisher: Publisher::new(Arc::clone(&vhost), Arc::clone(broker.message_store())),

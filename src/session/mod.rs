@@ -16,7 +16,8 @@
 //!
 //! Reading order: `handshake`, `open` (frames to handlers, deliveries to bytes), `channel`, `content`,
 //! `class` (the handlers), then what they work with: `context`, `source`, `unacked`, `ages`,
-//! `ack_timeout`, `delivery_count`, `confirm`, `transaction`, `farewell`, `output`, `timers`.
+//! `ack_timeout`, `delivery_count`, `confirm`, `rights`, `transaction`, `farewell`, `output`,
+//! `timers`.
 
 mod ack_timeout;
 mod ages;
@@ -30,6 +31,7 @@ mod farewell;
 mod handshake;
 mod open;
 pub mod output;
+mod rights;
 mod source;
 mod timers;
 mod transaction;

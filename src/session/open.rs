@@ -59,6 +59,7 @@ impl Open {
     /// client blocked in the middle. An error ends the connection.
     pub fn receive(&mut self, chunk: &Bytes, now: Time) -> Result<(Turn, usize), AmqpError> {
         self.ctx.now = now;
+        self.ctx.look_for_changed_rights();
         if self.ctx.services.broker.alarms.any() {
             return self.receive_under_alarm(chunk);
         }
@@ -411,6 +412,8 @@ impl Open {
     /// Encodes what lies in the outbox, as long as the client takes it.
     pub fn pump(&mut self, now: Time) -> Result<Turn, AmqpError> {
         self.ctx.now = now;
+        // What comes from parked channels is judged by it.
+        self.ctx.look_for_changed_rights();
         let mut turn = Turn::GoOn;
         while self.ctx.output.len() < OUTPUT_HIGH && turn == Turn::GoOn {
             let (mut entries, mut starved) =

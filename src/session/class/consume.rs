@@ -50,7 +50,7 @@ pub fn consume(
     if method.queue == REPLY_TO {
         return consume_replies(ctx, channel, method);
     }
-    let queue = ctx.queue(channel, method.queue)?;
+    let queue = ctx.readable_queue(channel, method.queue)?;
     let resource = resource_queue(queue.name.as_str(), &ctx.vhost.name);
     let kind = queue.kind();
     kind.check_foreign_consumer(&method.arguments, &resource)?;

@@ -1,14 +1,16 @@
 //! Class exchange (behaviour B4).
 
+use crate::auth::Access;
 use crate::broker::{BindingEnd, ExchangeDeclaration};
 use crate::exchange::ExchangeKind;
 use crate::names::{ExchangeName, RoutingKey};
 use crate::protocol::method::exchange::{
     self, Bind, BindOk, Declare, DeclareOk, Delete, DeleteOk, Unbind, UnbindOk,
 };
-use crate::protocol::{AmqpError, Method, ReplyCode};
+use crate::protocol::{AmqpError, FieldTable, FieldValue, Method, ReplyCode};
 use crate::session::channel::Channel;
 use crate::session::context::{Context, clean};
+use crate::session::rights::Resource;
 
 pub fn handle(
     ctx: &mut Context,
@@ -34,6 +36,7 @@ fn declare(ctx: &mut Context, channel: &mut Channel, method: Declare<'_>) -> Res
     let name = clean(method.exchange);
     if method.passive {
         not_default(&name)?;
+        ctx.rights.check_any(Resource::Exchange(&name))?;
         ctx.vhost.expect_exchange(&name)?;
         ctx.reply(channel.number, method.nowait, &ok);
         return Ok(());
@@ -43,6 +46,8 @@ fn declare(ctx: &mut Context, channel: &mut Channel, method: Declare<'_>) -> Res
         AmqpError::new(ReplyCode::PreconditionFailed, text)
     })?;
     not_default(&name)?;
+    ctx.rights.check(Access::Configure, Resource::Exchange(&name))?;
+    check_alternate(ctx, &name, &method.arguments)?;
     let declaration = ExchangeDeclaration {
         kind,
         durable: method.durable,
@@ -56,6 +61,18 @@ fn declare(ctx: &mut Context, channel: &mut Channel, method: Declare<'_>) -> Res
     Ok(())
 }
 
+/// Who makes an exchange that passes messages on must be allowed to take them from it and to publish
+/// them there (behaviour B4.2, B10.5). What is there already is only compared.
+fn check_alternate(ctx: &Context, name: &str, arguments: &FieldTable) -> Result<(), AmqpError> {
+    let alternate = arguments.get("alternate-exchange").and_then(FieldValue::as_str);
+    let Some(alternate) = alternate else { return Ok(()) };
+    if name.starts_with("amq.") || ctx.vhost.expect_exchange(name).is_ok() {
+        return Ok(());
+    }
+    ctx.rights.check_once(Access::Read, Resource::Exchange(name))?;
+    ctx.rights.check_once(Access::Write, Resource::Exchange(alternate))
+}
+
 /// Behaviour B4.5: deleting what is not there is fine.
 fn delete(ctx: &mut Context, channel: &mut Channel, method: &Delete<'_>) -> Result<(), AmqpError> {
     let name = clean(method.exchange);
@@ -65,6 +82,7 @@ fn delete(ctx: &mut Context, channel: &mut Channel, method: &Delete<'_>) -> Resu
         let text = format!("deletion of system {resource} not allowed");
         return Err(AmqpError::new(ReplyCode::AccessRefused, text));
     }
+    ctx.rights.check(Access::Configure, Resource::Exchange(&name))?;
     let notify = ctx.completion(channel);
     let commit = ctx.vhost.delete_exchange(&name, method.if_unused, &notify)?;
     let ok = answer(exchange::Method::DeleteOk(DeleteOk {}));
@@ -77,6 +95,7 @@ fn bind(ctx: &mut Context, channel: &mut Channel, method: Bind<'_>) -> Result<()
     let (source, destination) = (clean(method.source), clean(method.destination));
     not_default(&source)?;
     not_default(&destination)?;
+    check_binding(ctx, &source, &destination, method.routing_key)?;
     let end = BindingEnd::Exchange(ExchangeName::from(destination));
     let key = RoutingKey::from(method.routing_key);
     let notify = ctx.completion(channel);
@@ -90,6 +109,7 @@ fn unbind(ctx: &mut Context, channel: &mut Channel, method: Unbind<'_>) -> Resul
     let (source, destination) = (clean(method.source), clean(method.destination));
     not_default(&source)?;
     not_default(&destination)?;
+    check_binding(ctx, &source, &destination, method.routing_key)?;
     let end = BindingEnd::Exchange(ExchangeName::from(destination));
     let key = RoutingKey::from(method.routing_key);
     let notify = ctx.completion(channel);
@@ -97,6 +117,18 @@ fn unbind(ctx: &mut Context, channel: &mut Channel, method: Unbind<'_>) -> Resul
     let ok = answer(exchange::Method::UnbindOk(UnbindOk {}));
     ctx.reply_after(channel, method.nowait, &ok, commit);
     Ok(())
+}
+
+/// Write on the destination first, read on the source, and on the topic (behaviour B4.8).
+fn check_binding(
+    ctx: &mut Context,
+    source: &str,
+    destination: &str,
+    key: &str,
+) -> Result<(), AmqpError> {
+    ctx.rights.check(Access::Write, Resource::Exchange(destination))?;
+    ctx.rights.check(Access::Read, Resource::Exchange(source))?;
+    ctx.rights.check_topic(Access::Read, &ctx.vhost, source, key.as_bytes())
 }
 
 /// The default exchange cannot be declared, deleted or bound.

@@ -15,7 +15,7 @@ use crate::session::source::Source;
 use crate::session::unacked::Held;
 
 pub fn get(ctx: &mut Context, channel: &mut Channel, method: &Get<'_>) -> Result<(), AmqpError> {
-    let queue = ctx.queue(channel, method.queue)?;
+    let queue = ctx.readable_queue(channel, method.queue)?;
     let is_quorum = queue.kind() == QueueKind::Quorum;
     if is_quorum && queue.declaration.options.single_active_consumer {
         let resource = resource_queue(queue.name.as_str(), &ctx.vhost.name);

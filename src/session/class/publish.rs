@@ -3,15 +3,16 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::auth::Tag;
-use crate::broker::{Confirm, REPLY_TO};
-use crate::message::{Message, Traits};
+use crate::auth::{Access, Tag};
+use crate::broker::{Confirm, REPLY_TO, Way};
+use crate::message::{Message, Traits, shortstrs};
 use crate::protocol::{
     AmqpError, ChannelNumber, ContentHeader, FieldValue, Properties, RawValue, ReplyCode,
 };
 use crate::session::channel::Channel;
 use crate::session::content::BODY_SIZE_CAP;
 use crate::session::context::Context;
+use crate::session::rights::Resource;
 use crate::session::transaction;
 
 /// The longest time to live: ten years (B6.2).
@@ -48,10 +49,21 @@ pub fn publish(
         return Err(AmqpError::new(ReplyCode::NotImplemented, "immediate=true"));
     }
     check_size(ctx, header.body_size)?;
-    let mut way = ctx.publisher.find_way(content.address, &properties)?;
+    // Who has found a way was allowed to go it.
+    let known = ctx.publisher.known_way(content.address);
+    let mut way = match known {
+        Some(way) => way,
+        None => first_way(ctx, content.address, &properties)?,
+    };
     let mut look = Look::default();
     if needs_a_look(&properties) {
-        look = self::look(ctx, channel, &properties)?;
+        look = self::look(channel, &properties)?;
+    }
+    if known.is_none() || !look.keys.is_empty() {
+        check_topics(ctx, content.address, &look.keys)?;
+    }
+    if properties.user_id.is_some() {
+        check_user_id(ctx, &properties)?;
     }
     if !look.keys.is_empty() || way.deduplicates() {
         let (address, now) = (content.address, Some(ctx.now));
@@ -81,6 +93,31 @@ pub fn publish(
         }
     }
     Ok(())
+}
+
+/// Permission is asked for before the exchange (B6.1).
+fn first_way(
+    ctx: &mut Context,
+    address: &[u8],
+    properties: &Properties<'_>,
+) -> Result<Way, AmqpError> {
+    let exchange = String::from_utf8_lossy(shortstrs(address).0);
+    ctx.rights.check(Access::Write, Resource::Exchange(&exchange))?;
+    ctx.publisher.search(address, &[], properties, None)
+}
+
+/// All routing keys must be allowed (B10.6).
+fn check_topics(ctx: &mut Context, address: &[u8], extra_keys: &[&[u8]]) -> Result<(), AmqpError> {
+    if !ctx.rights.has_topics() {
+        return Ok(());
+    }
+    let (exchange, routing_key) = shortstrs(address);
+    let exchange = String::from_utf8_lossy(exchange);
+    let mut keys = std::iter::once(&routing_key).chain(extra_keys);
+    let checked =
+        keys.try_for_each(|key| ctx.rights.check_topic(Access::Write, &ctx.vhost, &exchange, key));
+    // The way has been found by now, and may not be known to the next one.
+    checked.inspect_err(|_| ctx.publisher.forget_ways())
 }
 
 /// Numbers the publish if its channel wants confirms.
@@ -115,10 +152,7 @@ fn make(
 /// Most messages set nothing that the broker has to act on.
 #[inline]
 fn needs_a_look(properties: &Properties<'_>) -> bool {
-    properties.headers.is_some()
-        || properties.reply_to.is_some()
-        || properties.expiration.is_some()
-        || properties.user_id.is_some()
+    properties.headers.is_some() || properties.reply_to.is_some() || properties.expiration.is_some()
 }
 
 /// What properties ask for.
@@ -139,11 +173,7 @@ struct Changes {
     extra_keys: Option<Vec<u8>>,
 }
 
-fn look<'a>(
-    ctx: &Context,
-    channel: &Channel,
-    properties: &Properties<'a>,
-) -> Result<Look<'a>, AmqpError> {
+fn look<'a>(channel: &Channel, properties: &Properties<'a>) -> Result<Look<'a>, AmqpError> {
     let mut new = None;
     if properties.reply_to == Some(REPLY_TO.as_bytes()) {
         let Some((_, name)) = &channel.reply else {
@@ -172,6 +202,12 @@ fn look<'a>(
             extra_keys = Some(array);
         }
     }
+    let changes = Changes { properties: new.map(|properties| properties.to_bytes()), extra_keys };
+    Ok(Look { keys, changes })
+}
+
+/// Behaviour B6.2.
+fn check_user_id(ctx: &Context, properties: &Properties<'_>) -> Result<(), AmqpError> {
     if let Some(claimed) = properties.user_id
         && claimed != ctx.user.as_bytes()
         && !is_impersonator(ctx)
@@ -182,8 +218,7 @@ fn look<'a>(
             format!("user_id property set to '{claimed}' but authenticated user was '{user}'");
         return Err(precondition(text));
     }
-    let changes = Changes { properties: new.map(|properties| properties.to_bytes()), extra_keys };
-    Ok(Look { keys, changes })
+    Ok(())
 }
 
 /// Somebody who publishes in other users' names.

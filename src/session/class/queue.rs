@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use crate::auth::Access;
 use crate::broker::{BindingEnd, Flags, REPLY_TO, resource_queue};
 use crate::names::{QueueName, RoutingKey};
 use crate::protocol::method::queue::{
     self, Bind, BindOk, Declare, DeclareOk, Delete, DeleteOk, Purge, PurgeOk, Unbind, UnbindOk,
 };
-use crate::protocol::{AmqpError, FieldValue, Method, ReplyCode};
+use crate::protocol::{AmqpError, FieldTable, FieldValue, Method, ReplyCode};
 use crate::queue::{Declaration, Options};
 use crate::session::channel::Channel;
 use crate::session::class::exchange::not_default;
 use crate::session::context::{Context, clean, queue_name};
+use crate::session::rights::{Resource, Rights};
 use crate::storage::Commit;
 
 pub fn handle(
@@ -43,6 +45,7 @@ fn declare(
         None => {}
     }
     if method.passive {
+        ctx.rights.check_any(Resource::Queue(&name))?;
         let queue = ctx.vhost.queue(&name, ctx.id)?;
         let counts = queue.declared(ctx.now, &mut ctx.effects);
         let counts = counts.ok_or_else(|| ctx.vhost.no_queue(&name))?;
@@ -68,6 +71,7 @@ fn declare(
     } else {
         QueueName::from(name)
     };
+    ctx.rights.check(Access::Configure, Resource::Queue(name.as_str()))?;
     let flags = Flags {
         durable: method.durable,
         exclusive: method.exclusive,
@@ -75,7 +79,9 @@ fn declare(
         arguments: &method.arguments,
     };
     let owner = method.exclusive.then_some(ctx.id);
+    let rights = &ctx.rights;
     let declaration = || {
+        check_dead_letters(rights, name.as_str(), &method.arguments)?;
         let resource = resource_queue(name.as_str(), &ctx.vhost.name);
         let options = Arc::new(Options::parse(&method.arguments, &resource)?);
         let (durable, auto_delete) = (method.durable, method.auto_delete);
@@ -100,6 +106,19 @@ fn declare(
     }
     let counts = (counts.ready, counts.consumers);
     declared(ctx, channel, method, name.as_str(), counts, found.commit)
+}
+
+/// Who makes a queue that publishes its dead must be allowed to take them out and to publish them
+/// (behaviour B10.5).
+fn check_dead_letters(
+    rights: &Rights,
+    name: &str,
+    arguments: &FieldTable,
+) -> Result<(), AmqpError> {
+    let exchange = arguments.get("x-dead-letter-exchange").and_then(FieldValue::as_str);
+    let Some(exchange) = exchange else { return Ok(()) };
+    rights.check_once(Access::Read, Resource::Queue(name))?;
+    rights.check_once(Access::Write, Resource::Exchange(exchange))
 }
 
 fn declared(
@@ -146,8 +165,9 @@ fn unbind(ctx: &mut Context, channel: &mut Channel, method: Unbind<'_>) -> Resul
     Ok(())
 }
 
+/// Also whether the user may: write on the destination first, read on the source (behaviour B4.8).
 fn ends(
-    ctx: &Context,
+    ctx: &mut Context,
     channel: &Channel,
     queue: &str,
     exchange: &str,
@@ -162,12 +182,15 @@ fn ends(
     }
     let key = if queue.is_empty() && routing_key.is_empty() { &name } else { routing_key };
     let key = RoutingKey::from(key);
+    ctx.rights.check(Access::Write, Resource::Queue(&name))?;
+    ctx.rights.check(Access::Read, Resource::Exchange(&source))?;
+    ctx.rights.check_topic(Access::Read, &ctx.vhost, &source, key.as_bytes())?;
     Ok((source, BindingEnd::Queue(QueueName::from(name), ctx.id), key))
 }
 
 /// Behaviour B5.10.
 fn purge(ctx: &mut Context, channel: &mut Channel, method: &Purge<'_>) -> Result<(), AmqpError> {
-    let queue = ctx.queue(channel, method.queue)?;
+    let queue = ctx.readable_queue(channel, method.queue)?;
     let Some(purged) = queue.purge(ctx.now, &mut ctx.effects) else {
         let resource = resource_queue(queue.name.as_str(), &ctx.vhost.name);
         let text = format!("queue.purge not supported by stream queues {resource}");
@@ -181,6 +204,7 @@ fn purge(ctx: &mut Context, channel: &mut Channel, method: &Purge<'_>) -> Result
 /// Behaviour B5.11: deleting what is not there is fine.
 fn delete(ctx: &mut Context, channel: &mut Channel, method: &Delete<'_>) -> Result<(), AmqpError> {
     let name = queue_name(channel, method.queue)?;
+    ctx.rights.check(Access::Configure, Resource::Queue(&name))?;
     let found = match ctx.vhost.queue(&name, ctx.id) {
         Err(error) if error.code == ReplyCode::NotFound => None,
         other => Some(other?),
