@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use api::{basic, connect, read_answer, start, start_with};
-use leveret::broker::{Limits, Resource};
+use leveret::broker::{Connected, Limits, Resource};
 use leveret::management::Protocol;
 use serde_json::json;
 
@@ -199,14 +199,16 @@ mod health {
         let limits = Limits { connections_max: Some(1), ..Limits::default() };
         let api = start_with(limits, vec![(Protocol::Amqp, api::AMQP)]);
         let id = api.broker.next_connection_id();
-        assert!(api.broker.register(id));
+        let outbox = std::sync::Arc::new(leveret::delivery::Outbox::new(0));
+        let connected = Connected { vhost: "/".into(), user: "guest".into(), outbox };
+        api.broker.connect(id, connected, None).unwrap();
         let full =
             r#"{"connections":1,"reason":"node connection limit is reached","status":"failed"}"#;
         for path in ["below-node-connection-limit", "ready-to-serve-clients"] {
             api.get("", &check(path)).expect(503, full);
         }
         api.get("", &check("is-in-service")).expect(200, OK);
-        api.broker.unregister(id);
+        api.broker.disconnect(id);
         api.get("", &check("ready-to-serve-clients")).expect(200, OK);
     }
 

@@ -13,9 +13,8 @@ use crate::storage::{
     TopicPermissionRecord, UserRecord,
 };
 
-/// Names of limits, as they are stored and as RabbitMQ calls them.
+/// The name of the limit, as it is stored and as RabbitMQ calls it.
 const MAX_CONNECTIONS: &str = "max-connections";
-const MAX_CHANNELS: &str = "max-channels";
 
 /// The expressions of a permission, as they are given.
 #[derive(Clone, Copy, Debug)]
@@ -223,8 +222,7 @@ fn topic_permission(
 }
 
 fn record(user: &User) -> UserRecord {
-    let UserLimits { connections_max, channels_max } = user.limits;
-    let limits = [(MAX_CONNECTIONS, connections_max), (MAX_CHANNELS, channels_max)];
+    let limits = [(MAX_CONNECTIONS, user.limits.connections_max)];
     UserRecord {
         name: user.name.clone(),
         password_hash: user.password.to_string(),
@@ -252,10 +250,7 @@ fn user(record: UserRecord) -> User {
     User {
         password,
         tags: tags.iter().map(|tag| Tag::from(tag.as_str())).collect(),
-        limits: UserLimits {
-            connections_max: limit(MAX_CONNECTIONS),
-            channels_max: limit(MAX_CHANNELS),
-        },
+        limits: UserLimits { connections_max: limit(MAX_CONNECTIONS) },
         name,
     }
 }
@@ -279,7 +274,7 @@ mod tests {
             name: name.into(),
             password: PasswordHash::new(name),
             tags: vec![Tag::Monitoring, Tag::Custom("on-call".to_owned())],
-            limits: UserLimits { connections_max: Some(0), channels_max: None },
+            limits: UserLimits { connections_max: Some(0) },
         }
     }
 

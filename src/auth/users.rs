@@ -27,8 +27,6 @@ pub struct User {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UserLimits {
     pub connections_max: Option<u32>,
-    /// Over all of the user's connections.
-    pub channels_max: Option<u32>,
 }
 
 /// What a user may do beyond AMQP, which needs no tag (behaviour B10.2).

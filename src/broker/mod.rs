@@ -9,16 +9,18 @@
 //! schedule that [`Broker::tick`] works off. The broker has no clock: whoever runs it asks for
 //! [`Broker::next_deadline`] and calls in time.
 //!
-//! Lock order: vhost map → topology → what waits in an exchange → queue → outbox, and reply registry → outbox. The schedule, the
+//! Lock order: connections → vhost map → topology → what waits in an exchange → queue → outbox, and reply registry → outbox. The schedule, the
 //! alarms, storage and what an exchange remembers of duplicates are leaves. Nothing awaits, and nobody
 //! is woken, while one of them is held.
 
 mod alarms;
+mod connections;
 mod dead_letter;
 mod death;
 mod deduplication;
 mod delay;
 mod group_pager;
+mod metadata;
 mod policy;
 mod publish;
 mod recovery;
@@ -29,7 +31,7 @@ mod schedule;
 mod topology;
 mod vhost;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -37,19 +39,22 @@ use std::task::{Context, Poll};
 use parking_lot::{Mutex, RwLock};
 
 pub use self::alarms::{Alarms, Resource};
+pub use self::connections::{Connected, NotOpened};
+pub use self::metadata::VhostMetadata;
 pub use self::policy::{Applied, ApplyTo, InvalidPolicy, Policy, PolicyScope};
 pub use self::publish::{Confirm, Destinations, Flushed, Publisher, Way};
 pub use self::recovery::Recovered;
 pub use self::refill::Found;
 pub use self::reply::{REPLY_TO, ReplyTarget};
 pub use self::topology::{BindingEnd, ExchangeDeclaration, resource_exchange, resource_queue};
-pub use self::vhost::{DeclaredQueue, Flags, Vhost};
+pub use self::vhost::{DeclaredQueue, Flags, Notify, Vhost};
 
+use self::connections::Connections;
 use self::schedule::{Schedule, Timed};
 use crate::names::VhostName;
 use crate::protocol::FieldTable;
 use crate::queue::{Budget, ConnectionId, Effects, TimeoutAction};
-use crate::storage::{Change, DefinitionStore, MessageStore};
+use crate::storage::{Change, Commit, DefinitionStore, MessageStore};
 use crate::time::Time;
 
 /// Libraries and tools switch features on by the server's version; this is the RabbitMQ whose behaviour
@@ -99,7 +104,7 @@ impl Default for Limits {
 /// Everything that connections share.
 pub struct Broker {
     vhosts: RwLock<HashMap<VhostName, Arc<Vhost>>>,
-    connections: Mutex<HashSet<u64>>,
+    connections: Mutex<Connections>,
     next_connection: AtomicU64,
     definitions: Arc<dyn DefinitionStore>,
     messages: Arc<dyn MessageStore>,
@@ -131,6 +136,40 @@ impl Broker {
     pub fn create_vhost(&self, name: &VhostName) -> Arc<Vhost> {
         // Under the lock, so that the store has the vhost before anything in it.
         self.vhost_or_else(name, |vhost| vhost.commit_quietly(Change::PutVhost(FieldTable::new())))
+    }
+
+    /// Creates a vhost, or changes what is known about it. Says whether it was there.
+    pub fn put_vhost(
+        &self,
+        name: &VhostName,
+        metadata: VhostMetadata,
+        notify: Notify<'_>,
+    ) -> (bool, Commit) {
+        let mut existed = true;
+        let vhost = self.vhost_or_else(name, |_| existed = false);
+        (existed, vhost.set_metadata(metadata, notify))
+    }
+
+    /// Deletes a vhost and everything in it, and ends its connections (behaviour B10.1). `None` when
+    /// there was none.
+    pub fn delete_vhost(&self, name: &str, now: Time, notify: Notify<'_>) -> Option<Commit> {
+        let mut vhosts = self.vhosts.write();
+        let vhost = vhosts.remove(name)?;
+        // Under the lock, so that the store has deleted it before one of that name is made.
+        let (queues, commit) = vhost.delete_all(notify);
+        drop(vhosts);
+        tracing::info!(vhost = name, queues = queues.len(), "vhost deleted");
+        let is_in_it = |connected: &Connected| connected.vhost.as_str() == name;
+        self.close_connections(&format!("vhost '{name}' is deleted"), is_in_it);
+        let mut effects = Effects::default();
+        for queue in queues {
+            // Without conditions it is never refused.
+            let _ = queue.delete(false, false, now, &mut effects);
+            self.schedule.remove(&queue);
+        }
+        vhost.act(now, &mut effects);
+        effects.wakes.ring();
+        Some(commit)
     }
 
     fn vhost_or_else(&self, name: &VhostName, created: impl FnOnce(&Vhost)) -> Arc<Vhost> {
@@ -199,24 +238,5 @@ impl Broker {
 
     pub fn next_connection_id(&self) -> ConnectionId {
         ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// Enters an opened connection. False when the broker has as many as it may.
-    pub fn register(&self, id: ConnectionId) -> bool {
-        let mut connections = self.connections.lock();
-        let full = |max: u32| connections.len() >= max as usize;
-        if self.limits.connections_max.is_some_and(full) {
-            return false;
-        }
-        connections.insert(id.0);
-        true
-    }
-
-    pub fn unregister(&self, id: ConnectionId) {
-        self.connections.lock().remove(&id.0);
-    }
-
-    pub fn connection_count(&self) -> usize {
-        self.connections.lock().len()
     }
 }

@@ -63,8 +63,9 @@ impl Broker {
         let mut recovered = Recovered::default();
         let mut vhost: Option<Arc<Vhost>> = None;
         for definition in definitions {
-            if let Record::Vhost(_) = definition.record {
-                self.vhost_or_else(&definition.vhost, |_| {});
+            if let Record::Vhost(metadata) = &definition.record {
+                let vhost = self.vhost_or_else(&definition.vhost, |_| {});
+                vhost.restore_metadata(metadata);
                 recovered.vhosts += 1;
                 continue;
             }

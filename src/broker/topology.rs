@@ -262,6 +262,21 @@ impl Topology {
     }
 
     /// The queue is new: nothing in it can be at odds with a policy.
+    pub(super) fn queue_count(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// Nothing is left, not even what every vhost has.
+    pub(super) fn clear(&mut self) {
+        for delays in self.exchanges.values().filter_map(|exchange| exchange.delays.as_ref()) {
+            delays.end();
+        }
+        self.exchanges.clear();
+        self.queues.clear();
+        self.incoming.clear();
+        self.policies = Policies::default();
+    }
+
     pub(super) fn add_queue(&mut self, queue: Arc<Queue>) {
         configure(&self.policies, &queue);
         self.queues.insert(queue.name.clone(), queue);

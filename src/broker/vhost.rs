@@ -5,7 +5,7 @@
 //! order in which they happened. The answer says whether the client may be told now. Who finds done
 //! what it asks for may not be told before those who did it: it waits for what is pending.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::RwLock;
@@ -13,6 +13,7 @@ use parking_lot::RwLock;
 use super::Limits;
 use super::delay::{Delays, delays};
 use super::group_pager::GroupPager;
+use super::metadata::VhostMetadata;
 use super::reply::{REPLY_TO, ReplyNames, ReplyTarget, random_token, token_of};
 use super::schedule::{Schedule, Timed};
 use super::topology::{BindingEnd, ExchangeDeclaration, Removed, Topology, resource_queue};
@@ -48,6 +49,10 @@ pub struct Vhost {
     topology: RwLock<Topology>,
     /// Rises with every change of the topology; what was routed under an older one is void.
     generation: AtomicU64,
+    /// Rare: what is asked of it is asked when connections and queues are made.
+    metadata: RwLock<VhostMetadata>,
+    /// Set under the topology's lock: from then on nothing is stored.
+    deleted: AtomicBool,
     pub(super) replies: ReplyNames,
     definitions: Arc<dyn DefinitionStore>,
     /// For dead letters; publishers bring their own.
@@ -91,6 +96,8 @@ impl Vhost {
             topology: RwLock::new(Topology::new(name.clone())),
             name,
             generation: AtomicU64::new(1),
+            metadata: RwLock::default(),
+            deleted: AtomicBool::new(false),
             replies: ReplyNames::default(),
             definitions,
             messages,
@@ -117,7 +124,63 @@ impl Vhost {
     }
 
     pub(super) fn commit(&self, change: Change, notify: Notify<'_>) -> Commit {
+        if self.deleted.load(Ordering::Relaxed) {
+            // It must not come back with a restart.
+            return Commit::Now;
+        }
         self.definitions.commit(&self.name, change, notify())
+    }
+
+    /// What is known about it, now.
+    pub fn metadata(&self) -> VhostMetadata {
+        self.metadata.read().clone()
+    }
+
+    pub(super) fn restore_metadata(&self, stored: &FieldTable) {
+        *self.metadata.write() = VhostMetadata::from_table(stored);
+    }
+
+    pub(super) fn set_metadata(&self, metadata: VhostMetadata, notify: Notify<'_>) -> Commit {
+        self.change(|_| {
+            let table = metadata.to_table();
+            *self.metadata.write() = metadata;
+            self.commit(Change::PutVhost(table), notify)
+        })
+    }
+
+    /// Empties it for ever, and says which queues there were.
+    pub(super) fn delete_all(&self, notify: Notify<'_>) -> (Vec<Arc<Queue>>, Commit) {
+        self.change(|topology| {
+            let queues = topology.queues();
+            topology.clear();
+            let commit = self.commit(Change::DeleteVhost, notify);
+            self.deleted.store(true, Ordering::Relaxed);
+            (queues, commit)
+        })
+    }
+
+    /// A connection of a deleted vhost may still have requests on the way. To be asked under the
+    /// topology's lock.
+    fn check_there(&self) -> Result<(), AmqpError> {
+        if !self.deleted.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let text = format!("vhost '{}' is deleted", self.name);
+        Err(AmqpError::new(ReplyCode::ConnectionForced, text))
+    }
+
+    /// Behaviour B10.8.
+    fn check_queue_limit(&self, name: &QueueName, topology: &Topology) -> Result<(), AmqpError> {
+        let vhost = &self.name;
+        match self.metadata.read().queues_max {
+            Some(max) if topology.queue_count() >= max as usize => {
+                let text = format!(
+                    "cannot declare queue '{name}': queue limit in vhost '{vhost}' ({max}) is reached"
+                );
+                Err(AmqpError::new(ReplyCode::PreconditionFailed, text))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Nothing changed. What was found may still be on its way to the disk, or from there.
@@ -141,7 +204,7 @@ impl Vhost {
                 tracing::error!(%vhost, %error, "definitions could not be stored");
             }
         };
-        self.definitions.commit(&self.name, change, Box::new(done));
+        self.commit(change, &move || Box::new(done.clone()));
     }
 
     /// `exchange.declare`, not passive (behaviour B4.2): creates it, or checks that it is the same.
@@ -160,6 +223,7 @@ impl Vhost {
             if topology.check_exchange(name, &declaration)? {
                 return Ok(self.found(durable, notify));
             }
+            self.check_there()?;
             let delay_queues = (durable && delays(&declaration))
                 .then(|| self.definitions.next_queue_ids(DELAY_QUEUES));
             let record = durable.then(|| ExchangeRecord {
@@ -283,6 +347,8 @@ impl Vhost {
                 // Marked deleted by its last consumer, and not yet taken out.
                 self.commit_all_quietly(topology.remove_queue(&other));
             }
+            self.check_there()?;
+            self.check_queue_limit(name, topology)?;
             topology.add_queue(Arc::clone(&queue));
             let commit = match &queue.log {
                 Some(log) => {

@@ -8,7 +8,7 @@ use super::rights::Rights;
 use super::source::Sources;
 use super::{Capabilities, Offer, Peer, Services};
 use crate::auth::{AuthenticationError, Mechanism};
-use crate::broker::{COMPATIBLE_VERSION, Publisher};
+use crate::broker::{COMPATIBLE_VERSION, Connected, NotOpened, Publisher};
 use crate::delivery::Outbox;
 use crate::names::{UserName, VhostName};
 use crate::protocol::frame::FRAME_SIZE_MIN;
@@ -132,21 +132,30 @@ impl Handshake {
         let refuse =
             |text: String| AmqpError::new(ReplyCode::NotAllowed, text).at(MethodId::new(10, 40));
         let broker = &services.broker;
-        if !broker.register(id) {
-            let max = broker.limits.connections_max.unwrap_or(0);
-            let text = format!("connection refused: node connection limit ({max}) is reached");
-            return Err(refuse(text));
+        let (user, name) = (&self.user, VhostName::from(vhost));
+        let limits = services.authenticator.users().find(user).map(|user| user.limits);
+        let connected =
+            Connected { vhost: name.clone(), user: user.clone(), outbox: Arc::clone(outbox) };
+        let connections_max = limits.and_then(|limits| limits.connections_max);
+        let vhost = broker.connect(id, connected, connections_max).map_err(|why| {
+            refuse(match why {
+                NotOpened::BrokerFull(max) => {
+                    format!("connection refused: node connection limit ({max}) is reached")
+                }
+                NotOpened::NoSuchVhost => format!("vhost {name} not found"),
+                NotOpened::VhostFull(max) => format!(
+                    "access to vhost '{name}' refused for user '{user}': connection limit ({max}) is reached"
+                ),
+                NotOpened::UserFull(max) => format!(
+                    "connection refused for user '{user}': user connection limit ({max}) is reached"
+                ),
+            })
+        })?;
+        // Once it is entered, so that whoever takes the permission or deletes the user finds it.
+        if !services.authenticator.may_access_vhost(user, &name) {
+            broker.disconnect(id);
+            return Err(refuse(format!("access to vhost '{name}' refused for user '{user}'")));
         }
-        let found = broker.vhost(vhost).ok_or_else(|| refuse(format!("vhost {vhost} not found")));
-        let found = found.and_then(|found| {
-            let name = VhostName::from(vhost);
-            if services.authenticator.may_access_vhost(&self.user, &name) {
-                return Ok(found);
-            }
-            let user = &self.user;
-            Err(refuse(format!("access to vhost '{vhost}' refused for user '{user}'")))
-        });
-        let vhost = found.inspect_err(|_| broker.unregister(id))?;
         Ok(Context {
             services: Arc::clone(services),
             id,

@@ -480,7 +480,7 @@ impl Session {
         if let Stage::Open(open) = &mut self.stage {
             let Open { ctx, channels, .. } = &mut **open;
             ctx.end_all(channels);
-            self.services.broker.unregister(self.id);
+            self.services.broker.disconnect(self.id);
             if ctx.is_blocked {
                 self.services.broker.alarms.forget(self.id);
             }

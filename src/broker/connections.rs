@@ -1,0 +1,113 @@
+//! Who is connected: limits are counted here (behaviour B2.10, B10.7), and an operator who ends
+//! connections finds them here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Broker, Vhost};
+use crate::delivery::{Outbox, Outgoing};
+use crate::names::{UserName, VhostName};
+use crate::queue::ConnectionId;
+
+/// An open connection.
+#[derive(Debug)]
+pub struct Connected {
+    pub vhost: VhostName,
+    pub user: UserName,
+    /// Takes the notice that it is over.
+    pub outbox: Arc<Outbox>,
+}
+
+/// Why a connection may not open, in the order in which it is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotOpened {
+    /// The broker has that many already.
+    BrokerFull(u32),
+    NoSuchVhost,
+    VhostFull(u32),
+    UserFull(u32),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    by_id: HashMap<u64, Connected>,
+    by_vhost: HashMap<VhostName, u32>,
+    by_user: HashMap<UserName, u32>,
+}
+
+impl Connections {
+    fn add(&mut self, id: u64, connected: Connected) {
+        *self.by_vhost.entry(connected.vhost.clone()).or_default() += 1;
+        *self.by_user.entry(connected.user.clone()).or_default() += 1;
+        self.by_id.insert(id, connected);
+    }
+
+    fn remove(&mut self, id: u64) {
+        let Some(Connected { vhost, user, .. }) = self.by_id.remove(&id) else { return };
+        if let Some(count) = self.by_vhost.get_mut(&vhost) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_vhost.remove(&vhost);
+            }
+        }
+        if let Some(count) = self.by_user.get_mut(&user) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_user.remove(&user);
+            }
+        }
+    }
+}
+
+impl Broker {
+    /// Enters a connection that is about to open. `user_max` is how many its user may have.
+    pub fn connect(
+        &self,
+        id: ConnectionId,
+        connected: Connected,
+        user_max: Option<u32>,
+    ) -> Result<Arc<Vhost>, NotOpened> {
+        let mut connections = self.connections.lock();
+        if let Some(max) = self.limits.connections_max
+            && connections.by_id.len() >= max as usize
+        {
+            return Err(NotOpened::BrokerFull(max));
+        }
+        // Looked for under the lock: who deletes it finds this connection, or is found by it.
+        let vhost = self.vhost(connected.vhost.as_str()).ok_or(NotOpened::NoSuchVhost)?;
+        let count = |count: Option<&u32>| count.copied().unwrap_or(0);
+        if let Some(max) = vhost.metadata().connections_max
+            && count(connections.by_vhost.get(&connected.vhost)) >= max
+        {
+            return Err(NotOpened::VhostFull(max));
+        }
+        if let Some(max) = user_max
+            && count(connections.by_user.get(&connected.user)) >= max
+        {
+            return Err(NotOpened::UserFull(max));
+        }
+        connections.add(id.0, connected);
+        Ok(vhost)
+    }
+
+    pub fn disconnect(&self, id: ConnectionId) {
+        self.connections.lock().remove(id.0);
+    }
+
+    pub fn connection_count(&self) -> usize {
+        self.connections.lock().by_id.len()
+    }
+
+    /// Ends connections with reply code 320 (behaviour B2.11). They end by themselves: some may still
+    /// be there when this returns.
+    pub fn close_connections(&self, reason: &str, which: impl Fn(&Connected) -> bool) {
+        let connections = self.connections.lock();
+        let found = connections.by_id.values().filter(|connected| which(connected));
+        let outboxes: Vec<Arc<Outbox>> = found.map(|found| Arc::clone(&found.outbox)).collect();
+        drop(connections);
+        for outbox in outboxes {
+            outbox.notify(Outgoing::Shutdown(reason.to_owned()));
+            outbox.ring();
+        }
+    }
+}
