@@ -16,6 +16,8 @@ use serde_json::json;
 mod api;
 #[path = "http/policies.rs"]
 mod policies;
+#[path = "http/users.rs"]
+mod users;
 
 const NOT_FOUND: &str = r#"{"error":"Object Not Found","reason":"Not Found"}"#;
 const LOGIN_FAILED: &str = r#"{"error":"not_authorized","reason":"Not_Authorized"}"#;

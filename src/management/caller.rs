@@ -24,6 +24,9 @@ pub(super) struct Caller {
     pub user: Arc<User>,
 }
 
+/// A user who may do everything.
+pub(super) struct Administrator(pub Caller);
+
 /// Somebody who need not log in.
 pub(super) struct Anybody;
 
@@ -56,11 +59,16 @@ impl Caller {
         }
     }
 
+    pub fn require_administrator(&self) -> Result<(), Refusal> {
+        match self.is_administrator() {
+            true => Ok(()),
+            false => Err(Refusal::NotAuthorised("Not administrator user")),
+        }
+    }
+
     /// A virtual host, for an administrator.
     pub fn administrator(&self, api: &Api, vhost: &str) -> Result<Arc<Vhost>, Refusal> {
-        if !self.is_administrator() {
-            return Err(Refusal::NotAuthorised("Not administrator user"));
-        }
+        self.require_administrator()?;
         api.services.broker.vhost(vhost).ok_or(Refusal::NotFound)
     }
 }
@@ -78,6 +86,22 @@ impl FromRequestParts<Arc<Api>> for Caller {
         }
         Anybody::from_request_parts(parts, api).await?;
         Ok(Self { user })
+    }
+}
+
+impl Administrator {
+    pub fn name(&self) -> &UserName {
+        &self.0.user.name
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Administrator {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Refusal> {
+        let caller = Caller::from_request_parts(parts, api).await?;
+        caller.require_administrator()?;
+        Ok(Self(caller))
     }
 }
 

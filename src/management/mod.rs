@@ -10,7 +10,9 @@
 //!
 //! Invariant: nothing here holds a lock of another room while it writes an answer.
 
+mod body;
 mod caller;
+mod commit;
 mod convention;
 mod handler;
 mod json;

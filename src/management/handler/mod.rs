@@ -2,9 +2,13 @@
 
 mod aliveness;
 mod health;
+mod limit;
+mod permission;
 mod policy;
+mod topic_permission;
 mod user;
 mod version;
+mod vhost;
 
 use std::sync::Arc;
 
@@ -12,6 +16,8 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::routing::get;
+
+use serde::de::DeserializeOwned;
 
 use super::Api;
 use super::convention::BODY_BYTES_MAX;
@@ -25,6 +31,12 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/auth", get(user::auth))
         .route("/whoami", get(user::whoami))
         .route("/aliveness-test/{vhost}", get(aliveness::aliveness_test))
+        .nest("/users", user::router())
+        .nest("/vhosts", vhost::router())
+        .nest("/permissions", permission::router())
+        .nest("/topic-permissions", topic_permission::router())
+        .nest("/vhost-limits", limit::vhost_router())
+        .nest("/user-limits", limit::user_router())
         .nest("/policies", policy::router(PolicyScope::User))
         .nest("/operator-policies", policy::router(PolicyScope::Operator))
         .nest("/health/checks", health::router());
@@ -33,6 +45,28 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .fallback(async || Refusal::NotFound)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api)
+}
+
+/// The variable segments of a path, decoded.
+struct Segments<T>(T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Api>> for Segments<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Refusal> {
+        let segments = Path::from_request_parts(parts, api).await;
+        let refuse = |_| Refusal::BadRequest("the path is not UTF-8".into());
+        let Path(segments) = segments.map_err(refuse)?;
+        Ok(Self(segments))
+    }
+}
+
+/// A name that clients could use: AMQP has room for 255 bytes.
+fn checked_name(name: String) -> Result<String, Refusal> {
+    if name.len() > usize::from(u8::MAX) {
+        return Err(Refusal::BadRequest("the name is longer than 255 bytes".into()));
+    }
+    Ok(name)
 }
 
 /// The variable segment of a path, decoded: `%2F` is a slash in a name, `+` is a plus.

@@ -8,19 +8,18 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use parking_lot::Mutex;
-use serde_json::{Map, Value, json};
-use tokio::sync::oneshot;
+use serde_json::{Value, json};
 
 use super::Name;
 use crate::broker::{Policy, PolicyScope, Vhost};
 use crate::management::Api;
+use crate::management::body::object;
 use crate::management::caller::Caller;
+use crate::management::commit::{completion, wait};
 use crate::management::json::{from_json, table_to_json};
 use crate::management::refusal::Refusal;
 use crate::protocol::FieldTable;
 use crate::queue::Effects;
-use crate::storage::{Commit, StoreError};
 
 type Names = Result<Path<(String, String)>, axum::extract::rejection::PathRejection>;
 
@@ -141,16 +140,7 @@ fn shown(vhost: &Vhost, policy: &Policy) -> Value {
 /// The body's keys that make a policy. Some tools send what [`shown`] showed; the rest of that counts
 /// for nothing, for the path says it.
 fn terms(body: &[u8]) -> Result<FieldTable, Refusal> {
-    let not_json = || Refusal::BadRequest("not_json".into());
-    let body = match body.trim_ascii() {
-        b"" => Value::Null,
-        text => serde_json::from_slice(text).map_err(|_| not_json())?,
-    };
-    let body = match body {
-        Value::Null => Map::new(),
-        Value::Object(body) => body,
-        _ => return Err(not_json()),
-    };
+    let body = object(body)?;
     for key in ["pattern", "definition"] {
         if !body.contains_key(key) {
             return Err(Refusal::BadRequest(format!("[{{key_missing,{key}}}]").into()));
@@ -169,35 +159,4 @@ fn terms(body: &[u8]) -> Result<FieldTable, Refusal> {
         }
     }
     Ok(terms)
-}
-
-type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-
-/// What a change calls when it is durable, and what hears of it.
-fn completion() -> (impl Fn() -> Done, oneshot::Receiver<Result<(), StoreError>>) {
-    let (done, committed) = oneshot::channel();
-    let done = Mutex::new(Some(done));
-    let notify = move || -> Done {
-        let done = done.lock().take();
-        Box::new(move |result| {
-            if let Some(done) = done {
-                // Nobody waits any more when the client has hung up.
-                let _ = done.send(result);
-            }
-        })
-    };
-    (notify, committed)
-}
-
-async fn wait(
-    commit: Commit,
-    committed: oneshot::Receiver<Result<(), StoreError>>,
-) -> Result<(), Refusal> {
-    match commit {
-        Commit::Now => Ok(()),
-        Commit::Later => match committed.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Refusal::NotStored),
-        },
-    }
 }

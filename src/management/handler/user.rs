@@ -1,10 +1,32 @@
-//! Users, and how they log in.
+//! Users, and how they log in: `/users`, `/whoami`, `/auth`.
 
-use axum::Json;
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use crate::auth::Tag;
-use crate::management::caller::{Anybody, Caller};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Map, Value, json};
+
+use super::{Name, checked_name};
+use crate::auth::{HashingAlgorithm, PasswordHash, Tag, User};
+use crate::management::Api;
+use crate::management::body::{object, tags, text};
+use crate::management::caller::{Administrator, Anybody, Caller};
+use crate::management::commit::{completion, wait};
+use crate::management::refusal::Refusal;
+use crate::names::UserName;
+
+pub(super) fn router() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/", get(list))
+        .route("/without-permissions", get(without_permissions))
+        .route("/bulk-delete", post(bulk_delete))
+        .route("/{user}", get(one).put(put).delete(delete))
+        .route("/{user}/permissions", get(super::permission::of_user))
+        .route("/{user}/topic-permissions", get(super::topic_permission::of_user))
+}
 
 /// How a browser may log in: by name and password alone.
 pub(super) async fn auth(_: Anybody) -> Json<Value> {
@@ -12,6 +34,133 @@ pub(super) async fn auth(_: Anybody) -> Json<Value> {
 }
 
 pub(super) async fn whoami(caller: Caller) -> Json<Value> {
-    let tags: Vec<_> = caller.user.tags.iter().map(Tag::as_str).collect();
-    Json(json!({ "name": caller.user.name.as_str(), "tags": tags }))
+    Json(json!({ "name": caller.user.name.as_str(), "tags": tag_names(&caller.user) }))
+}
+
+async fn list(_: Administrator, State(api): State<Arc<Api>>) -> Json<Value> {
+    Json(api.services.authenticator.users().list().iter().map(|user| shown(user)).collect())
+}
+
+/// Those who may enter no virtual host.
+async fn without_permissions(_: Administrator, State(api): State<Arc<Api>>) -> Json<Value> {
+    let authenticator = &api.services.authenticator;
+    let granted = authenticator.permissions().list();
+    let is_in = |user: &Arc<User>| {
+        let permitted = granted.iter().filter(|granted| granted.grant.permission.is_some());
+        permitted.map(|granted| &granted.user).any(|name| *name == user.name)
+    };
+    let users = authenticator.users().list().into_iter().filter(|user| !is_in(user));
+    Json(users.map(|user| shown(&user)).collect())
+}
+
+async fn one(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    Name(name): Name,
+) -> Result<Json<Value>, Refusal> {
+    Ok(Json(shown(&*find(&api, &name)?)))
+}
+
+async fn put(
+    administrator: Administrator,
+    State(api): State<Arc<Api>>,
+    Name(name): Name,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let body = object(&body)?;
+    let tags = tags(&body)?.ok_or(Refusal::BadRequest("tags_not_present".into()))?;
+    let password = password(&body)?;
+    let name = UserName::from(checked_name(name)?);
+    let authenticator = &api.services.authenticator;
+    let tags = tags.iter().map(|tag| Tag::from(tag.as_str())).collect();
+    let limits = authenticator.users().find(&name).map(|user| user.limits).unwrap_or_default();
+    let (notify, committed) = completion();
+    let user = User { name: name.clone(), password, tags, limits };
+    let (existed, commit) = authenticator.put_user(user, notify());
+    tracing::info!(user = %name, by = %administrator.name(), "user put");
+    wait(commit, committed).await?;
+    Ok(if existed { StatusCode::NO_CONTENT } else { StatusCode::CREATED })
+}
+
+/// A password, or a hash of one; with neither nobody can log in as this user.
+fn password(body: &Map<String, Value>) -> Result<PasswordHash, Refusal> {
+    let algorithm = match text(body, "hashing_algorithm")? {
+        None => HashingAlgorithm::default(),
+        Some(name) => HashingAlgorithm::from_name(&name).ok_or_else(|| {
+            Refusal::BadRequest(format!("unknown hashing algorithm '{name}'").into())
+        })?,
+    };
+    match (text(body, "password")?, text(body, "password_hash")?) {
+        (Some(_), Some(_)) => {
+            Err(Refusal::BadRequest("both_password_and_password_hash_are_provided".into()))
+        }
+        (Some(password), None) => Ok(PasswordHash::new(&password)),
+        (None, Some(hash)) => PasswordHash::parse(&hash, algorithm)
+            .map_err(|invalid| Refusal::BadRequest(invalid.to_string().into())),
+        (None, None) => Ok(PasswordHash::none()),
+    }
+}
+
+async fn delete(
+    administrator: Administrator,
+    State(api): State<Arc<Api>>,
+    Name(name): Name,
+) -> Result<StatusCode, Refusal> {
+    let name = UserName::from(name);
+    delete_user(&api, &administrator, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// All or, where one is not there, none.
+async fn bulk_delete(
+    administrator: Administrator,
+    State(api): State<Arc<Api>>,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let body = object(&body)?;
+    let names = body.get("users").and_then(Value::as_array);
+    let names = names.ok_or(Refusal::BadRequest("[{key_missing,users}]".into()))?;
+    let unknown = || Refusal::BadRequest("no_such_user".into());
+    let mut users = Vec::new();
+    for name in names {
+        let name = name.as_str().ok_or_else(unknown)?;
+        users.push(find(&api, name).map_err(|_| unknown())?.name.clone());
+    }
+    for name in &users {
+        match delete_user(&api, &administrator, name).await {
+            // It was named twice, or somebody was faster.
+            Ok(()) | Err(Refusal::NotFound) => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn delete_user(api: &Api, by: &Administrator, name: &UserName) -> Result<(), Refusal> {
+    let (notify, committed) = completion();
+    let deleted = api.services.authenticator.delete_user(name, notify());
+    let commit = deleted.ok_or(Refusal::NotFound)?;
+    tracing::info!(user = %name, by = %by.name(), "user deleted");
+    let reason = format!("user '{name}' is deleted");
+    api.services.broker.close_connections(&reason, |connected| connected.user == *name);
+    wait(commit, committed).await
+}
+
+pub(super) fn find(api: &Api, name: &str) -> Result<Arc<User>, Refusal> {
+    let user = api.services.authenticator.users().find(&UserName::from(name));
+    user.ok_or(Refusal::NotFound)
+}
+
+fn tag_names(user: &User) -> Vec<&str> {
+    user.tags.iter().map(Tag::as_str).collect()
+}
+
+fn shown(user: &User) -> Value {
+    json!({
+        "name": user.name.as_str(),
+        "password_hash": user.password.to_string(),
+        "hashing_algorithm": user.password.algorithm().as_str(),
+        "tags": tag_names(user),
+        "limits": super::limit::of_user(user),
+    })
 }

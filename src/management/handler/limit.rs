@@ -1,0 +1,170 @@
+//! How much a virtual host or a user may use: `/vhost-limits` and `/user-limits`.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use serde_json::{Map, Value, json};
+
+use super::{Name, Segments, user};
+use crate::auth::User;
+use crate::broker::Vhost;
+use crate::management::Api;
+use crate::management::body::{limit, object};
+use crate::management::caller::{Administrator, Caller};
+use crate::management::commit::{completion, wait};
+use crate::management::refusal::Refusal;
+
+const MAX_CONNECTIONS: &str = "max-connections";
+const MAX_QUEUES: &str = "max-queues";
+
+pub(super) fn vhost_router() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/", get(list_vhosts))
+        .route("/{vhost}", get(one_vhost))
+        .route("/{vhost}/{limit}", put(put_vhost).delete(delete_vhost))
+}
+
+pub(super) fn user_router() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/", get(list_users))
+        .route("/{user}", get(one_user))
+        .route("/{user}/{limit}", put(put_user).delete(delete_user))
+}
+
+fn limits(pairs: &[(&str, Option<u32>)]) -> Map<String, Value> {
+    let set = pairs.iter().filter_map(|(name, max)| Some(((*name).to_owned(), (*max)?.into())));
+    set.collect()
+}
+
+pub(super) fn of_user(user: &User) -> Map<String, Value> {
+    limits(&[(MAX_CONNECTIONS, user.limits.connections_max)])
+}
+
+/// Nothing where there is no limit.
+fn shown_user(user: &User) -> Option<Value> {
+    let limits = of_user(user);
+    (!limits.is_empty()).then(|| json!({ "user": user.name.as_str(), "value": limits }))
+}
+
+fn shown_vhost(vhost: &Vhost) -> Option<Value> {
+    let metadata = vhost.metadata();
+    let limits =
+        limits(&[(MAX_CONNECTIONS, metadata.connections_max), (MAX_QUEUES, metadata.queues_max)]);
+    (!limits.is_empty()).then(|| json!({ "vhost": vhost.name.as_str(), "value": limits }))
+}
+
+async fn list_vhosts(caller: Caller, State(api): State<Arc<Api>>) -> Json<Value> {
+    let vhosts = api.services.broker.vhosts().into_iter();
+    let visible = vhosts.filter(|vhost| caller.vhost(&api, vhost.name.as_str()).is_ok());
+    Json(visible.filter_map(|vhost| shown_vhost(&vhost)).collect())
+}
+
+async fn one_vhost(
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    Name(name): Name,
+) -> Result<Json<Value>, Refusal> {
+    let vhost = caller.vhost(&api, &name)?;
+    Ok(Json(shown_vhost(&vhost).into_iter().collect()))
+}
+
+async fn put_vhost(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    Segments((vhost, name)): Segments<(String, String)>,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let max = limit(&object(&body)?)?;
+    change_vhost(&api, &vhost, &name, max).await
+}
+
+async fn delete_vhost(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    Segments((vhost, name)): Segments<(String, String)>,
+) -> Result<StatusCode, Refusal> {
+    change_vhost(&api, &vhost, &name, None).await
+}
+
+async fn change_vhost(
+    api: &Api,
+    name: &str,
+    limit: &str,
+    max: Option<u32>,
+) -> Result<StatusCode, Refusal> {
+    let vhost = api.services.broker.vhost(name).ok_or(Refusal::NotFound)?;
+    let mut metadata = vhost.metadata();
+    match limit {
+        MAX_CONNECTIONS => metadata.connections_max = max,
+        MAX_QUEUES => metadata.queues_max = max,
+        _ => return Err(unrecognised(limit, max)),
+    }
+    let (notify, committed) = completion();
+    let (_, commit) = api.services.broker.put_vhost(&vhost.name, metadata, &notify);
+    wait(commit, committed).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn list_users(_: Administrator, State(api): State<Arc<Api>>) -> Json<Value> {
+    let users = api.services.authenticator.users().list();
+    Json(users.iter().filter_map(|user| shown_user(user)).collect())
+}
+
+/// Users may look at their own.
+async fn one_user(
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    Name(name): Name,
+) -> Result<Json<Value>, Refusal> {
+    if caller.user.name.as_str() != name {
+        caller.require_administrator()?;
+    }
+    let user = user::find(&api, &name)?;
+    Ok(Json(shown_user(&user).into_iter().collect()))
+}
+
+async fn put_user(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    Segments((user, name)): Segments<(String, String)>,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let max = limit(&object(&body)?)?;
+    change_user(&api, &user, &name, max).await
+}
+
+async fn delete_user(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    Segments((user, name)): Segments<(String, String)>,
+) -> Result<StatusCode, Refusal> {
+    change_user(&api, &user, &name, None).await
+}
+
+async fn change_user(
+    api: &Api,
+    name: &str,
+    limit: &str,
+    max: Option<u32>,
+) -> Result<StatusCode, Refusal> {
+    let mut user = User::clone(&*user::find(api, name)?);
+    match limit {
+        MAX_CONNECTIONS => user.limits.connections_max = max,
+        _ => return Err(unrecognised(limit, max)),
+    }
+    let (notify, committed) = completion();
+    let (_, commit) = api.services.authenticator.put_user(user, notify());
+    wait(commit, committed).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn unrecognised(limit: &str, max: Option<u32>) -> Refusal {
+    let max = max.map_or(-1, i64::from);
+    let reason =
+        format!("Validation failed\n\nUnrecognised terms [{{<<\"{limit}\">>,{max}}}] in limits\n");
+    Refusal::BadRequest(reason.into())
+}

@@ -1,0 +1,143 @@
+//! Which routing keys a user may use with a topic exchange: `/topic-permissions`.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::permission::{not_found, refused};
+use super::{Name, Segments, checked_name, user};
+use crate::auth::Granted;
+use crate::management::Api;
+use crate::management::body::{object, texts};
+use crate::management::caller::Administrator;
+use crate::management::commit::{completion, wait};
+use crate::management::refusal::Refusal;
+use crate::names::{ExchangeName, UserName, VhostName};
+
+pub(super) fn router() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/", get(list))
+        .route("/{vhost}/{user}", get(of_user_in_vhost).put(put).delete(delete_all))
+        .route("/{vhost}/{user}/{exchange}", get(one).delete(delete))
+}
+
+/// One entry for each exchange.
+fn topics(api: &Api, which: impl Fn(&Granted) -> bool) -> Vec<Value> {
+    let granted = api.services.authenticator.permissions().list().into_iter();
+    granted.filter(|granted| which(granted)).flat_map(|granted| shown(&granted)).collect()
+}
+
+async fn list(_: Administrator, State(api): State<Arc<Api>>) -> Json<Value> {
+    Json(topics(&api, |_| true).into())
+}
+
+pub(super) async fn of_user(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    Name(name): Name,
+) -> Result<Json<Value>, Refusal> {
+    let user = user::find(&api, &name)?;
+    Ok(Json(topics(&api, |granted| granted.user == user.name).into()))
+}
+
+pub(super) async fn in_vhost(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    Name(name): Name,
+) -> Result<Json<Value>, Refusal> {
+    let vhost = api.services.broker.vhost(&name).ok_or(Refusal::NotFound)?;
+    Ok(Json(topics(&api, |granted| granted.vhost == vhost.name).into()))
+}
+
+async fn of_user_in_vhost(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    Segments((vhost, user)): Segments<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    let found =
+        topics(&api, |granted| granted.vhost.as_str() == vhost && granted.user.as_str() == user);
+    if found.is_empty() { Err(Refusal::NotFound) } else { Ok(Json(found.into())) }
+}
+
+async fn one(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    Segments((vhost, user, exchange)): Segments<(String, String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    let found =
+        topics(&api, |granted| granted.vhost.as_str() == vhost && granted.user.as_str() == user);
+    let is_it = |topics: &Value| topics.get("exchange").is_some_and(|name| *name == exchange);
+    found.into_iter().find(is_it).map(Json).ok_or(Refusal::NotFound)
+}
+
+async fn put(
+    administrator: Administrator,
+    State(api): State<Arc<Api>>,
+    Segments((vhost, user)): Segments<(String, String)>,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let [exchange, write, read] = texts(&object(&body)?, ["exchange", "write", "read"])?;
+    let exchange = ExchangeName::from(checked_name(exchange)?);
+    let (user, vhost) = (UserName::from(user), VhostName::from(vhost));
+    if api.services.broker.vhost(vhost.as_str()).is_none() {
+        return Err(not_found());
+    }
+    let (notify, committed) = completion();
+    let (authenticator, patterns) = (&api.services.authenticator, (&*write, &*read));
+    let permitted = authenticator.permit_topics(&user, &vhost, &exchange, patterns, notify());
+    let (existed, commit) = permitted.map_err(refused)?;
+    tracing::info!(%user, %vhost, %exchange, by = %administrator.name(), "topic permission put");
+    wait(commit, committed).await?;
+    Ok(if existed { StatusCode::NO_CONTENT } else { StatusCode::CREATED })
+}
+
+async fn delete_all(
+    administrator: Administrator,
+    State(api): State<Arc<Api>>,
+    Segments((vhost, user)): Segments<(String, String)>,
+) -> Result<StatusCode, Refusal> {
+    forget(&api, &administrator, vhost, user, None).await
+}
+
+async fn delete(
+    administrator: Administrator,
+    State(api): State<Arc<Api>>,
+    Segments((vhost, user, exchange)): Segments<(String, String, String)>,
+) -> Result<StatusCode, Refusal> {
+    forget(&api, &administrator, vhost, user, Some(exchange.into())).await
+}
+
+async fn forget(
+    api: &Api,
+    by: &Administrator,
+    vhost: String,
+    user: String,
+    exchange: Option<ExchangeName>,
+) -> Result<StatusCode, Refusal> {
+    let (user, vhost) = (UserName::from(user), VhostName::from(vhost));
+    let (notify, committed) = completion();
+    let authenticator = &api.services.authenticator;
+    let forgotten = authenticator.forget_topics(&user, &vhost, exchange.as_ref(), notify());
+    let commit = forgotten.ok_or(Refusal::NotFound)?;
+    tracing::info!(%user, %vhost, by = %by.name(), "topic permission deleted");
+    wait(commit, committed).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn shown(granted: &Granted) -> Vec<Value> {
+    let all = granted.grant.topics.iter().map(|(exchange, topics)| {
+        json!({
+            "user": granted.user.as_str(),
+            "vhost": granted.vhost.as_str(),
+            "exchange": exchange.as_str(),
+            "write": topics.write.as_str(),
+            "read": topics.read.as_str(),
+        })
+    });
+    all.collect()
+}

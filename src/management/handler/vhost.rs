@@ -1,0 +1,116 @@
+//! Virtual hosts: `/vhosts`.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::{Name, checked_name, permission, topic_permission};
+use crate::auth::{Patterns, unheard};
+use crate::broker::Vhost;
+use crate::management::body::{object, tags, text};
+use crate::management::caller::{Administrator, Caller};
+use crate::management::commit::{completion, wait};
+use crate::management::refusal::Refusal;
+use crate::management::{Api, node_name};
+use crate::names::VhostName;
+
+pub(super) fn router() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/", get(list))
+        .route("/{vhost}", get(one).put(put).delete(delete))
+        .route("/{vhost}/permissions", get(permission::in_vhost))
+        .route("/{vhost}/topic-permissions", get(topic_permission::in_vhost))
+}
+
+/// Those that the caller may enter.
+async fn list(caller: Caller, State(api): State<Arc<Api>>) -> Json<Value> {
+    let vhosts = api.services.broker.vhosts().into_iter();
+    let visible = vhosts.filter(|vhost| caller.vhost(&api, vhost.name.as_str()).is_ok());
+    Json(visible.map(|vhost| shown(&vhost)).collect())
+}
+
+async fn one(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    Name(name): Name,
+) -> Result<Json<Value>, Refusal> {
+    let vhost = api.services.broker.vhost(&name).ok_or(Refusal::NotFound)?;
+    Ok(Json(shown(&vhost)))
+}
+
+/// Whoever makes a virtual host may do everything in it.
+async fn put(
+    administrator: Administrator,
+    State(api): State<Arc<Api>>,
+    Name(name): Name,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let body = object(&body)?;
+    let name = VhostName::from(checked_name(name)?);
+    let (broker, authenticator) = (&api.services.broker, &api.services.authenticator);
+    let current = broker.vhost(name.as_str()).map(|vhost| vhost.metadata());
+    let mut metadata = current.unwrap_or_default();
+    if let Some(description) = text(&body, "description")? {
+        metadata.description = description;
+    }
+    if let Some(tags) = tags(&body)? {
+        metadata.tags = tags;
+    }
+    refuse_what_is_not_there(&body)?;
+    let (notify, committed) = completion();
+    let (existed, commit) = broker.put_vhost(&name, metadata, &notify);
+    if !existed {
+        let user = &administrator.0.user.name;
+        // The user was there when the request came, and the expressions are good.
+        let _ = authenticator.permit(user, &name, Patterns::EVERYTHING, unheard());
+    }
+    tracing::info!(vhost = %name, by = %administrator.name(), "vhost put");
+    wait(commit, committed).await?;
+    Ok(if existed { StatusCode::NO_CONTENT } else { StatusCode::CREATED })
+}
+
+/// Better than to take it and not to do it.
+fn refuse_what_is_not_there(body: &serde_json::Map<String, Value>) -> Result<(), Refusal> {
+    let queue_type = text(body, "default_queue_type")?;
+    if let Some(kind) = queue_type.filter(|kind| !matches!(&**kind, "" | "classic" | "undefined")) {
+        let reason = format!("default_queue_type '{kind}' is not available in this version");
+        return Err(Refusal::BadRequest(reason.into()));
+    }
+    match body.get("tracing") {
+        None | Some(Value::Null | Value::Bool(false)) => Ok(()),
+        Some(Value::String(no)) if no == "false" => Ok(()),
+        Some(_) => Err(Refusal::BadRequest("tracing is not available in this version".into())),
+    }
+}
+
+async fn delete(
+    administrator: Administrator,
+    State(api): State<Arc<Api>>,
+    Name(name): Name,
+) -> Result<StatusCode, Refusal> {
+    let (notify, committed) = completion();
+    let deleted = api.services.broker.delete_vhost(&name, api.now(), &notify);
+    let commit = deleted.ok_or(Refusal::NotFound)?;
+    api.services.authenticator.forget_vhost(&VhostName::from(&*name));
+    tracing::info!(vhost = name, by = %administrator.name(), "vhost deleted");
+    wait(commit, committed).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn shown(vhost: &Vhost) -> Value {
+    let metadata = vhost.metadata();
+    json!({
+        "name": vhost.name.as_str(),
+        "description": metadata.description,
+        "tags": metadata.tags,
+        "default_queue_type": "classic",
+        "metadata": { "description": metadata.description, "tags": metadata.tags },
+        "tracing": false,
+        "cluster_state": { node_name(): "running" },
+    })
+}
