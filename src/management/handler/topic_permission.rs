@@ -64,15 +64,16 @@ async fn of_user_in_vhost(
     if found.is_empty() { Err(Refusal::NotFound) } else { Ok(Json(found.into())) }
 }
 
+/// A list, as RabbitMQ has it, of one.
 async fn one(
     _: Administrator,
     State(api): State<Arc<Api>>,
     Segments((vhost, user, exchange)): Segments<(String, String, String)>,
 ) -> Result<Json<Value>, Refusal> {
-    let found =
+    let mut found =
         topics(&api, |granted| granted.vhost.as_str() == vhost && granted.user.as_str() == user);
-    let is_it = |topics: &Value| topics.get("exchange").is_some_and(|name| *name == exchange);
-    found.into_iter().find(is_it).map(Json).ok_or(Refusal::NotFound)
+    found.retain(|topics| topics.get("exchange").is_some_and(|name| *name == exchange));
+    if found.is_empty() { Err(Refusal::NotFound) } else { Ok(Json(found.into())) }
 }
 
 async fn put(

@@ -68,7 +68,7 @@ async fn put(
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
     let body = object(&body)?;
-    let tags = tags(&body)?.ok_or(Refusal::BadRequest("tags_not_present".into()))?;
+    let tags = tags(&body)?.ok_or_else(|| Refusal::BadRequest("tags_not_present".into()))?;
     let password = password(&body)?;
     let name = UserName::from(checked_name(name)?);
     let authenticator = &api.services.authenticator;
@@ -119,7 +119,7 @@ async fn bulk_delete(
 ) -> Result<StatusCode, Refusal> {
     let body = object(&body)?;
     let names = body.get("users").and_then(Value::as_array);
-    let names = names.ok_or(Refusal::BadRequest("[{key_missing,users}]".into()))?;
+    let names = names.ok_or_else(|| Refusal::BadRequest("[{key_missing,users}]".into()))?;
     let unknown = || Refusal::BadRequest("no_such_user".into());
     let mut users = Vec::new();
     for name in names {
