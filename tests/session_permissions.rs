@@ -1,6 +1,6 @@
 //! What a user may do (behaviour B10.3 to B10.6, B14.11, B14.12).
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod support;
 
