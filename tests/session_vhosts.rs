@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use leveret::auth::{PasswordHash, Patterns, User, UserLimits, unheard};
 use leveret::broker::VhostMetadata;
-use leveret::protocol::method::{basic, queue};
-use leveret::protocol::{FieldTable, FieldValue};
+use leveret::protocol::method::{basic, exchange, queue};
+use leveret::protocol::{FieldTable, FieldValue, OwnedProperties};
 use leveret::storage::StoreError;
 use leveret::time::Time;
 
@@ -112,6 +112,19 @@ fn deleted_vhost_does_not_come_back_with_a_restart() {
     for _ in 0..100 {
         peer.publish(1, "", "q", &persistent(), b"kept");
     }
+    // What waits in an exchange lies in queues that nobody sees.
+    let arguments = [("x-delayed-type", FieldValue::from("fanout"))].into_iter().collect();
+    let delaying = exchange::Declare {
+        exchange: "later",
+        kind: "x-delayed-message",
+        durable: true,
+        arguments,
+        ..Default::default()
+    };
+    peer.call(1, delaying, exchange::DeclareOk {});
+    let delay = [("x-delay", FieldValue::from(60_000))].into_iter().collect::<FieldTable>();
+    let delayed = OwnedProperties { headers: Some((&delay).into()), ..persistent() };
+    peer.publish(1, "later", "", &delayed, b"waits");
     let vhost = world.broker.vhost("wood").unwrap();
     world.broker.delete_vhost("wood", world.now(), &done).unwrap();
     // Somebody still has it in hand.
