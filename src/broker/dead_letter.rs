@@ -55,11 +55,9 @@ impl Vhost {
             let (shares, entering, stored) = self.shares(&dead, now);
             let logged = |dead: &Dead| dead.queue.log.is_some() && dead.is_stored();
             let group = match !stored.is_empty() || dead.iter().any(logged) {
-                true => self.messages.new_group(),
+                true => self.begin_group(),
                 false => Group::ALONE,
             };
-            let pager = self.pager.as_ref().filter(|_| group != Group::ALONE);
-            pager.into_iter().for_each(|pager| pager.begin_group());
             let mut arrival = Arrival { first_stored: 0, group, now };
             // Held until the last queue has taken its share.
             let held = (!stored.is_empty()).then(|| self.messages.store(&mut stored.iter(), now));
@@ -80,8 +78,7 @@ impl Vhost {
                 }
             }
             if group != Group::ALONE {
-                let end = self.messages.end_group(group);
-                pager.into_iter().for_each(|pager| pager.end_group(end));
+                self.end_group(group);
             }
         }
         for (at, queue) in effects.deadlines.drain(..) {

@@ -122,3 +122,47 @@ impl Pager for GroupPager {
         self.inner.when_relieved(wake);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Message, Position, Traits};
+    use crate::storage::memory::HeldStore;
+    use crate::storage::segment::HeldPager;
+    use crate::time::Time;
+
+    fn batch() -> Arc<Vec<Queued>> {
+        let header = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let message =
+            Message::with_inline_body(b"\0\x01q", &header, b"", Traits::default(), &mut vec![]);
+        Arc::new(vec![Queued {
+            message,
+            position: Position(1),
+            deadline: Time::NEVER,
+            redelivered: false,
+            kept: true,
+            delivery_count: 0,
+        }])
+    }
+
+    #[test]
+    fn what_a_group_may_have_put_there_waits_for_the_group() {
+        let (store, held) = (Arc::new(HeldStore::default()), Arc::new(HeldPager::default()));
+        let pager = GroupPager::new(Arc::clone(&held) as _, Arc::clone(&store) as _);
+        let write = || pager.write(Owner::Nobody, batch(), Box::new(|_| {}));
+        write();
+        assert!(held.step() && !held.is_asked(), "without a group at once");
+        let group = store.new_group();
+        pager.begin_group();
+        write();
+        assert!(!held.is_asked(), "the group is open");
+        pager.end_group(store.end_group(group));
+        assert!(!held.is_asked(), "it is not durable");
+        write();
+        assert!(!held.is_asked(), "nor may a later one be written first");
+        store.sync();
+        assert!(held.step() && held.step() && !held.is_asked());
+        write();
+        assert!(held.is_asked());
+    }
+}

@@ -27,8 +27,8 @@ use crate::queue::{
     check_equivalent_arguments,
 };
 use crate::storage::{
-    Change, Commit, DELAY_QUEUES, DefinitionStore, ExchangeRecord, MessageStore, QueueId,
-    QueueRecord, StoreError,
+    Change, Commit, DELAY_QUEUES, DefinitionStore, ExchangeRecord, Group, LogPosition,
+    MessageStore, QueueId, QueueRecord, StoreError,
 };
 use crate::time::Time;
 
@@ -121,6 +121,24 @@ impl Vhost {
 
     pub(super) fn read<T>(&self, read: impl FnOnce(&Topology) -> T) -> T {
         read(&self.topology.read())
+    }
+
+    /// Starts a group of the store. What is published with it comes into no segment before the group is
+    /// durable; so it has to be ended.
+    pub fn begin_group(&self) -> Group {
+        if let Some(pager) = &self.pager {
+            pager.begin_group();
+        }
+        self.messages.new_group()
+    }
+
+    /// What carries the group counts from here on.
+    pub fn end_group(&self, group: Group) -> LogPosition {
+        let end = self.messages.end_group(group);
+        if let Some(pager) = &self.pager {
+            pager.end_group(end);
+        }
+        end
     }
 
     pub(super) fn commit(&self, change: Change, notify: Notify<'_>) -> Commit {

@@ -49,7 +49,7 @@ fn commit(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
         ctx.publisher.gather_to(&publish.destinations, &publish.message, watch, &mut ctx.effects);
     }
     let store = Arc::clone(ctx.services.broker.message_store());
-    let group = store.new_group();
+    let group = ctx.vhost.begin_group();
     let flushed = ctx.publisher.flush(group, ctx.now, &mut ctx.effects);
     let settles = settlements.iter().any(is_stored);
     let (rejections, others): (Vec<_>, Vec<_>) =
@@ -58,7 +58,7 @@ fn commit(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
         settle::apply(ctx, channel, vec![settlement.held], settlement.kind);
     }
     ctx.settle_with(group, channel);
-    store.end_group(group);
+    ctx.vhost.end_group(group);
     // These are told to the store one by one, or with the dead letter: after the group, because a
     // message that comes again is better than one that is gone before its transaction counts.
     for settlement in rejections {
