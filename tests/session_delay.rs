@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use leveret::broker::Limits;
@@ -435,6 +436,20 @@ fn steps(restarts: u32, length: usize) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..length)
 }
 
+/// Everything that is due has arrived, in the order of its time. What is due at the same time after delays
+/// of the same length is in the order in which it was published; after others, in any order.
+fn in_order(arrived: &[usize], expected: &[(Time, usize)], steps: &[Step], when: &str) {
+    let due: BTreeMap<usize, Time> = expected.iter().map(|(due, number)| (*number, *due)).collect();
+    assert_eq!(arrived.len(), expected.len(), "{when}: {arrived:?} for {expected:?}");
+    let mut latest: BTreeMap<(Time, u64), usize> = BTreeMap::new();
+    for (number, (time, _)) in arrived.iter().zip(expected) {
+        assert_eq!(due.get(number), Some(time), "{when}: {arrived:?} for {expected:?}");
+        let Some(Step::Publish(millis)) = steps.get(*number) else { panic!("{number}: {steps:?}") };
+        let before = latest.insert((*time, *millis), *number);
+        assert!(before.is_none_or(|before| before < *number), "{when}: {arrived:?}");
+    }
+}
+
 /// Does all steps and compares what arrives with a list that is sorted. With so little memory that
 /// nearly everything is dealt out from bucket to bucket.
 fn check(steps: &[Step], in_memory: usize, directory: Option<&std::path::Path>) {
@@ -466,8 +481,10 @@ fn check(steps: &[Step], in_memory: usize, directory: Option<&std::path::Path>) 
         }
         model.sort();
         let due = model.partition_point(|(due, _)| *due <= world.now());
-        let expected: Vec<String> = model.drain(..due).map(|(_, n)| n.to_string()).collect();
-        assert_eq!(peer.drain(1, "q"), expected, "after step {number}, {step:?}");
+        let expected: Vec<(Time, usize)> = model.drain(..due).collect();
+        let arrived = peer.drain(1, "q").into_iter().map(|body| body.parse().unwrap());
+        let arrived: Vec<usize> = arrived.collect();
+        in_order(&arrived, &expected, steps, &format!("after step {number}, {step:?}"));
         assert_eq!(waiting(&world), model.len(), "after step {number}, {step:?}");
     }
     assert!(model.is_empty());
