@@ -17,7 +17,7 @@ EXAMPLE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 EXPECTED = re.compile(r"^\s*(?:print|show)\(.*\)  # (.+)$", re.MULTILINE)
 
 # Examples that need a broker of their own, and why.
-APART = {"alarms": "it needs a broker whose disk is nearly full; tests/sockets_alarms.rs has one"}
+APART = {"alarms": "it needs a broker whose disk is nearly full; tests/sockets/alarms.rs has one"}
 
 
 def examples():

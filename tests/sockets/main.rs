@@ -1,0 +1,17 @@
+//! The broker over real sockets: lapin, amqprs, and bytes no client would send.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
+
+#[path = "../support/process.rs"]
+mod process;
+#[path = "../support/server.rs"]
+mod server;
+#[path = "../support/socket.rs"]
+mod socket;
+
+mod alarms;
+mod amqprs;
+mod bad_input;
+mod lapin;
+mod permissions;
+mod tls;
