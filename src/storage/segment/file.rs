@@ -66,15 +66,21 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Puts a file there in one step, in the place of an older one if there is one. When this returns, it
-/// survives a loss of power.
+/// survives a loss of power; when it fails, what was there still is.
 pub fn put(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let unfinished = with_suffix(path, UNFINISHED);
-    let mut file = disk.create(&unfinished)?;
-    file.append(&mut [IoSlice::new(bytes)])?;
-    file.sync_data()?;
-    drop(file);
-    disk.rename(&unfinished, path)?;
+    let written = write_synced(disk, &unfinished, bytes);
+    written.and_then(|()| disk.rename(&unfinished, path)).inspect_err(|_| {
+        // It would be in the way of the next one; at worst, the next start removes it.
+        let _ = disk.remove(&unfinished);
+    })?;
     sync_parent(disk, path)
+}
+
+fn write_synced(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = disk.create(path)?;
+    file.append(&mut [IoSlice::new(bytes)])?;
+    file.sync_data()
 }
 
 /// Puts a file there that need not survive anything.
@@ -89,6 +95,23 @@ pub fn set_aside(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
     disk.rename(path, &aside)?;
     sync_parent(disk, path)?;
     Ok(aside)
+}
+
+/// Keeps what is in a damaged file under another name, for somebody to look at. Returns its path.
+pub fn keep_copy(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    let mut copy = with_suffix(path, DAMAGED);
+    for number in 2.. {
+        match disk.read_all(&copy) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            // From before a crash that came between the copy and the mending.
+            Ok(there) if there == bytes => return Ok(copy),
+            // Damaged once more.
+            Ok(_) => copy = with_suffix(path, &format!("{DAMAGED}-{number}")),
+            Err(error) => return Err(error),
+        }
+    }
+    put(disk, &copy, bytes)?;
+    Ok(copy)
 }
 
 fn sync_parent(disk: &dyn Disk, path: &Path) -> io::Result<()> {

@@ -4,7 +4,7 @@
 //! writer does everything that changes the directory, in the order in which it was asked.
 //!
 //! A write that fails is the end, as it is for the journal: memory could not be bounded any more. A read
-//! that fails costs what could not be read.
+//! that fails costs what could not be read, and a file that cannot be mended stays as it is.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -43,6 +43,9 @@ struct Shared {
     pressure: AtomicUsize,
     relieved: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
     on_failure: Mutex<Option<OnFailure>>,
+    /// Held by whoever replaces or removes a file, so that nothing older comes in the place of what is
+    /// newer or gone.
+    replacing: Mutex<()>,
 }
 
 enum Write {
@@ -72,6 +75,7 @@ impl SegmentStore {
             pressure: AtomicUsize::new(0),
             relieved: Mutex::default(),
             on_failure: Mutex::new(Some(on_failure)),
+            replacing: Mutex::new(()),
         });
         let (writes, to_write) = channel();
         let (reads, to_read) = channel();
@@ -236,9 +240,22 @@ impl Shared {
         live: &RangeSet,
         buffer: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
-        let mut messages = self.read(segment)?;
-        messages.retain(|queued| live.get(queued.position.0).is_some());
-        self.replace(segment, &messages, buffer)
+        let _one = self.replacing.lock();
+        let (file, mut found) = match self.decode(segment) {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::error!(%error, "a segment cannot be read: it stays as long as it is");
+                return Ok(());
+            }
+        };
+        if !found.damage.is_empty()
+            && let Err(error) = self.keep_damaged(segment, &file, &found)
+        {
+            tracing::error!(%error, "a damaged segment stays where it is");
+            return Ok(());
+        }
+        found.messages.retain(|queued| live.get(queued.position.0).is_some());
+        self.replace(segment, &found.messages, buffer)
     }
 
     /// Puts a file with these messages in the place of a segment's.
@@ -257,6 +274,7 @@ impl Shared {
     }
 
     fn remove(&self, segment: &Segment) -> Result<(), StoreError> {
+        let _one = self.replacing.lock();
         let path = self.place.path(segment);
         match self.disk.remove(&path) {
             // Set aside, with nothing left to put in its place.
@@ -272,20 +290,54 @@ impl Shared {
     }
 
     fn read(&self, segment: &Segment) -> Result<Vec<Queued>, StoreError> {
+        let (_, Decoded { messages, damage }) = self.decode(segment)?;
+        if !damage.is_empty() {
+            self.mend(segment).unwrap_or_else(|error| {
+                tracing::error!(%error, "a damaged segment stays where it is");
+            });
+        }
+        Ok(messages)
+    }
+
+    fn decode(&self, segment: &Segment) -> Result<(Vec<u8>, Decoded), StoreError> {
         let path = self.place.path(segment);
         let file = self.disk.read_all(&path).map_err(failed("read", &path))?;
-        let Decoded { messages, damage } = format::decode(&file, segment);
-        if damage.is_empty() {
-            return Ok(messages);
+        let decoded = format::decode(&file, segment);
+        Ok((file, decoded))
+    }
+
+    /// Puts what can be read of a damaged segment in its place. At every moment the file has all of
+    /// that in it: the journal has let go of it.
+    fn mend(&self, segment: &Segment) -> Result<(), StoreError> {
+        let _one = self.replacing.lock();
+        // Written anew or removed meanwhile, there may be nothing to mend.
+        let Ok((file, found)) = self.decode(segment) else { return Ok(()) };
+        if found.damage.is_empty() {
+            return Ok(());
         }
-        for (offset, bytes) in &damage {
+        self.keep_damaged(segment, &file, &found)?;
+        if found.messages.is_empty() {
+            let path = self.place.path(segment);
+            return self.disk.remove(&path).map_err(failed("remove", &path));
+        }
+        self.replace(segment, &found.messages, &mut Vec::new())
+    }
+
+    /// Reports what is damaged in a file, and keeps a copy for somebody to look at.
+    fn keep_damaged(
+        &self,
+        segment: &Segment,
+        file: &[u8],
+        found: &Decoded,
+    ) -> Result<(), StoreError> {
+        let path = self.place.path(segment);
+        for (offset, bytes) in &found.damage {
             let path = path.display();
             tracing::error!("{path} is damaged at offset {offset}: {bytes} bytes are unreadable");
         }
-        let lost = segment.figures.messages.saturating_sub(messages.len());
-        let aside = file::set_aside(&*self.disk, &path).map_err(failed("rename", &path))?;
-        tracing::error!("{lost} messages are lost, the file is kept as {}", aside.display());
-        self.replace(segment, &messages, &mut Vec::new())?;
-        Ok(messages)
+        let lost = segment.figures.messages.saturating_sub(found.messages.len());
+        let kept = file::keep_copy(&*self.disk, &path, file).map_err(failed("copy", &path))?;
+        tracing::error!("{lost} messages are lost, the file is kept as {}", kept.display());
+        Ok(())
     }
 }

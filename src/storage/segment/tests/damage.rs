@@ -97,6 +97,54 @@ fn a_damaged_segment_is_set_aside_and_the_rest_of_it_served() {
     assert_eq!(positions(&store.read_now(again).unwrap()), left);
 }
 
+/// The journal has let go of what is in a segment: no fault and no loss of power while a damaged one is
+/// mended may cost what can still be read of it.
+#[test]
+fn mending_a_segment_risks_nothing() {
+    for (fault, onwards) in [(Fault::Io, false), (Fault::Short, false), (Fault::Full, true)] {
+        for skip in 0.. {
+            let inner = MemoryDisk::default();
+            let disk = FaultyDisk::new(inner.clone());
+            let (store, ..) = open(&disk);
+            let segment = write(&store, batch(5)).unwrap();
+            drop(store);
+            disk.power_off();
+            disk.power_on(|_| 0).unwrap();
+            rewrite_file(&inner, &path_of(&segment), |bytes| {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+            });
+            let (store, _, failures) = open(&disk);
+            let before = disk.operations();
+            if onwards {
+                disk.fail_from(skip, fault);
+            } else {
+                disk.fail_once(skip, fault);
+            }
+            if let Ok(served) = read(&store, &segment) {
+                assert_eq!(served.len(), 4, "with {fault:?} at {skip}");
+            } else {
+                assert!(skip < 2, "only what cannot be read is not served");
+            }
+            let reached = disk.operations() - before > skip;
+            disk.power_off();
+            drop(store);
+            assert!(failures.try_recv().is_err(), "that is no reason to give up");
+            disk.power_on(|_| 0).unwrap();
+            let (store, scanned, _) = open(&disk);
+            let again = &scanned.segments[&7][0];
+            let left = store.read_now(again).unwrap();
+            assert_eq!(left.len(), 4, "after {fault:?} at {skip}");
+            let names = disk.list(directory()).unwrap();
+            let kept = names.iter().filter(|name| name.ends_with(".damaged")).count();
+            assert_eq!((names.len(), kept), (2, 1), "{names:?}");
+            if !reached {
+                break;
+            }
+        }
+    }
+}
+
 #[test]
 fn a_damaged_header_is_reported_and_the_file_set_aside() {
     let disk = MemoryDisk::default();
