@@ -27,10 +27,10 @@ impl Queue {
         self.scheduled.store(at.0, Ordering::Release);
     }
 
-    /// What is due is done: what came from disk finds its consumers, expired messages leave, some at a time, and if there are more the queue
-    /// asks for another look. True when the queue has not been used for as long as `x-expires` says;
-    /// it is marked deleted in the same moment (behaviour B8.4), and the caller takes it out of the
-    /// topology.
+    /// What is due is done: what came from disk finds its consumers, and expired messages leave, some at
+    /// a time: if there are more, the queue asks for another look. True when the queue has not been used
+    /// for as long as `x-expires` says; it is marked deleted in the same moment (behaviour B8.4), and the
+    /// caller takes it out of the topology.
     pub fn look(self: &Arc<Self>, now: Time, effects: &mut Effects) -> bool {
         let arrivals = std::mem::take(&mut *self.arrivals.lock());
         let has_arrivals = !arrivals.is_empty();

@@ -25,6 +25,7 @@ mod line;
 mod log;
 mod paging;
 mod ready;
+mod restore;
 mod state;
 mod stream;
 mod subscribers;
@@ -42,7 +43,8 @@ pub use self::effects::{Dead, Effects, Reason};
 pub use self::kind::QueueKind;
 pub use self::line::Budget;
 pub use self::log::{Keeps, QueueLog};
-pub use self::paging::{Paging, Restored, Waiting, within};
+pub use self::paging::{Paging, Waiting};
+pub use self::restore::{Restored, within};
 pub use self::stream::{
     Filter, SEGMENT_BYTES_MAX, StreamOffset, StreamOptions, StreamStart, age_millis, offset_of,
 };
