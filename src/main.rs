@@ -213,6 +213,7 @@ fn broker(settings: &Settings, stores: &Stores) -> Arc<Broker> {
         message_size_max: settings.message_size_max,
         consumers_per_channel_max: settings.consumers_per_channel_max,
         connections_max: settings.connections_max,
+        channel_max_per_node: settings.channel_max_per_node,
         outbox_bytes_high: settings.outbox_bytes_high,
         queue_budget: Budget::of(settings.queue_memory),
         consumer_timeout_millis: settings.consumer_timeout,

@@ -13,9 +13,6 @@ use crate::storage::{
     TopicPermissionRecord, UserRecord,
 };
 
-/// The name of the limit, as it is stored and as RabbitMQ calls it.
-const MAX_CONNECTIONS: &str = "max-connections";
-
 /// The expressions of a permission, as they are given.
 #[derive(Clone, Copy, Debug)]
 pub struct Patterns<'a> {
@@ -58,6 +55,8 @@ impl Authenticator {
         let _changing = self.changing.lock();
         let change = AccessChange::PutUser(record(&user));
         let existed = self.users.put(user);
+        // Connections that are open look at the limits again.
+        self.permissions.touch();
         (existed, self.commit(change, done))
     }
 
@@ -222,37 +221,30 @@ fn topic_permission(
 }
 
 fn record(user: &User) -> UserRecord {
-    let limits = [(MAX_CONNECTIONS, user.limits.connections_max)];
     UserRecord {
         name: user.name.clone(),
         password_hash: user.password.to_string(),
         hashing_algorithm: user.password.algorithm().as_str().to_owned(),
         tags: user.tags.iter().map(Tag::to_string).collect(),
-        limits: limits
-            .into_iter()
-            .filter_map(|(name, max)| Some((name.to_owned(), i64::from(max?))))
-            .collect(),
+        limits: user.limits.iter().map(|(name, max)| (name.to_owned(), i64::from(max))).collect(),
     }
 }
 
 fn user(record: UserRecord) -> User {
-    let UserRecord { name, password_hash, hashing_algorithm, tags, limits } = record;
+    let UserRecord { name, password_hash, hashing_algorithm, tags, limits: stored } = record;
     let password = HashingAlgorithm::from_name(&hashing_algorithm)
         .and_then(|algorithm| PasswordHash::parse(&password_hash, algorithm).ok())
         .unwrap_or_else(|| {
             tracing::error!(user = %name, "a stored password cannot be read, and fits nobody");
             PasswordHash::none()
         });
-    let limit = |wanted| {
-        let max = limits.iter().find(|(name, _)| name == wanted)?.1;
-        u32::try_from(max).ok()
-    };
-    User {
-        password,
-        tags: tags.iter().map(|tag| Tag::from(tag.as_str())).collect(),
-        limits: UserLimits { connections_max: limit(MAX_CONNECTIONS) },
-        name,
+    let mut limits = UserLimits::default();
+    for (name, max) in stored {
+        if let Some(limit) = limits.named(&name) {
+            *limit = u32::try_from(max).ok();
+        }
     }
+    User { password, tags: tags.iter().map(|tag| Tag::from(tag.as_str())).collect(), limits, name }
 }
 
 #[cfg(test)]
@@ -274,7 +266,12 @@ mod tests {
             name: name.into(),
             password: PasswordHash::new(name),
             tags: vec![Tag::Monitoring, Tag::Custom("on-call".to_owned())],
-            limits: UserLimits { connections_max: Some(0) },
+            limits: UserLimits {
+                connections_max: Some(0),
+                channels_max: Some(1),
+                connection_rate_max: Some(2),
+                message_rate_max: Some(u32::MAX),
+            },
         }
     }
 

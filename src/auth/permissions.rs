@@ -98,6 +98,11 @@ impl Grant {
 }
 
 impl Permissions {
+    /// Something else changed that connections go by.
+    pub(super) fn touch(&self) {
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
     /// Rises with every change. What was found in a grant is void once it has.
     #[inline]
     pub fn generation(&self) -> u64 {

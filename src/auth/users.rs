@@ -26,7 +26,36 @@ pub struct User {
 /// How much one user may use; `None` is as much as there is (behaviour B10.7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UserLimits {
+    /// Connections that may be open at a time.
     pub connections_max: Option<u32>,
+    /// Channels that may be open at a time, over all connections.
+    pub channels_max: Option<u32>,
+    /// Connections that may be opened in a second.
+    pub connection_rate_max: Option<u32>,
+    /// Messages that are taken from the user's connections in a second.
+    pub message_rate_max: Option<u32>,
+}
+
+impl UserLimits {
+    /// What they are called where they are set and stored. The first two are RabbitMQ's.
+    pub const NAMES: [&'static str; 4] =
+        ["max-connections", "max-channels", "max-connection-rate", "max-message-rate"];
+
+    /// The limit of that name; `None` when there is no such limit.
+    pub fn named(&mut self, name: &str) -> Option<&mut Option<u32>> {
+        match name {
+            "max-connections" => Some(&mut self.connections_max),
+            "max-channels" => Some(&mut self.channels_max),
+            "max-connection-rate" => Some(&mut self.connection_rate_max),
+            "max-message-rate" => Some(&mut self.message_rate_max),
+            _ => None,
+        }
+    }
+
+    /// Those that are set, with their names.
+    pub fn iter(mut self) -> impl Iterator<Item = (&'static str, u32)> {
+        Self::NAMES.into_iter().filter_map(move |name| Some((name, (*self.named(name)?)?)))
+    }
 }
 
 /// What a user may do beyond AMQP, which needs no tag (behaviour B10.2).

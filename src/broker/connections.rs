@@ -1,5 +1,5 @@
-//! Who is connected: limits are counted here (behaviour B2.10, B10.7), and an operator who ends
-//! connections finds them here.
+//! Who is connected: limits of connections and channels are counted here (behaviour B2.10, B2.14,
+//! B10.7), and an operator who ends connections finds them here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +18,13 @@ pub struct Connected {
     pub outbox: Arc<Outbox>,
 }
 
+/// Why a channel may not open, with the limit (behaviour B2.14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooManyChannels {
+    OnNode(u32),
+    OfUser(u32),
+}
+
 /// Why a connection may not open, in the order in which it is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotOpened {
@@ -32,13 +39,21 @@ pub enum NotOpened {
 pub(super) struct Connections {
     by_id: HashMap<u64, Connected>,
     by_vhost: HashMap<VhostName, u32>,
-    by_user: HashMap<UserName, u32>,
+    by_user: HashMap<UserName, OfUser>,
+    channels: u32,
+}
+
+/// What the connections of a user come to.
+#[derive(Debug, Default)]
+struct OfUser {
+    connections: u32,
+    channels: u32,
 }
 
 impl Connections {
     fn add(&mut self, id: u64, connected: Connected) {
         *self.by_vhost.entry(connected.vhost.clone()).or_default() += 1;
-        *self.by_user.entry(connected.user.clone()).or_default() += 1;
+        self.by_user.entry(connected.user.clone()).or_default().connections += 1;
         self.by_id.insert(id, connected);
     }
 
@@ -50,9 +65,9 @@ impl Connections {
                 self.by_vhost.remove(&vhost);
             }
         }
-        if let Some(count) = self.by_user.get_mut(&user) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(of_user) = self.by_user.get_mut(&user) {
+            of_user.connections -= 1;
+            if of_user.connections == 0 {
                 self.by_user.remove(&user);
             }
         }
@@ -75,14 +90,13 @@ impl Broker {
         }
         // Looked for under the lock: who deletes it finds this connection, or is found by it.
         let vhost = self.vhost(connected.vhost.as_str()).ok_or(NotOpened::NoSuchVhost)?;
-        let count = |count: Option<&u32>| count.copied().unwrap_or(0);
         if let Some(max) = vhost.metadata().connections_max
-            && count(connections.by_vhost.get(&connected.vhost)) >= max
+            && connections.by_vhost.get(&connected.vhost).copied().unwrap_or(0) >= max
         {
             return Err(NotOpened::VhostFull(max));
         }
         if let Some(max) = user_max
-            && count(connections.by_user.get(&connected.user)) >= max
+            && connections.by_user.get(&connected.user).map_or(0, |of| of.connections) >= max
         {
             return Err(NotOpened::UserFull(max));
         }
@@ -92,6 +106,44 @@ impl Broker {
 
     pub fn disconnect(&self, id: ConnectionId) {
         self.connections.lock().remove(id.0);
+    }
+
+    /// Counts a channel that a connection of `user` is about to open. `user_max` is how many that user
+    /// may have, over all connections.
+    pub fn open_channel(
+        &self,
+        user: &UserName,
+        user_max: Option<u32>,
+    ) -> Result<(), TooManyChannels> {
+        let mut connections = self.connections.lock();
+        if let Some(max) = self.limits.channel_max_per_node
+            && connections.channels >= max
+        {
+            return Err(TooManyChannels::OnNode(max));
+        }
+        let Some(of_user) = connections.by_user.get_mut(user) else { return Ok(()) };
+        if let Some(max) = user_max
+            && of_user.channels >= max
+        {
+            return Err(TooManyChannels::OfUser(max));
+        }
+        of_user.channels += 1;
+        connections.channels += 1;
+        Ok(())
+    }
+
+    /// So many channels of a connection of `user` are no more. To be told before the connection itself
+    /// is.
+    pub fn close_channels(&self, user: &UserName, count: u32) {
+        let mut connections = self.connections.lock();
+        if let Some(of_user) = connections.by_user.get_mut(user) {
+            of_user.channels -= count;
+            connections.channels -= count;
+        }
+    }
+
+    pub fn channel_count(&self) -> usize {
+        self.connections.lock().channels as usize
     }
 
     pub fn connection_count(&self) -> usize {

@@ -10,14 +10,37 @@ pub struct VhostMetadata {
     pub connections_max: Option<u32>,
     /// Queues that may be there at a time.
     pub queues_max: Option<u32>,
+    /// Connections that may be opened in a second.
+    pub connection_rate_max: Option<u32>,
+    /// Messages that are taken from its connections in a second.
+    pub message_rate_max: Option<u32>,
 }
 
 const DESCRIPTION: &str = "description";
 const TAGS: &str = "tags";
-const MAX_CONNECTIONS: &str = "max-connections";
-const MAX_QUEUES: &str = "max-queues";
 
 impl VhostMetadata {
+    /// What the limits are called where they are set and stored. The first two are RabbitMQ's.
+    pub const LIMITS: [&'static str; 4] =
+        ["max-connections", "max-queues", "max-connection-rate", "max-message-rate"];
+
+    /// The limit of that name; `None` when there is no such limit.
+    pub fn limit(&mut self, name: &str) -> Option<&mut Option<u32>> {
+        match name {
+            "max-connections" => Some(&mut self.connections_max),
+            "max-queues" => Some(&mut self.queues_max),
+            "max-connection-rate" => Some(&mut self.connection_rate_max),
+            "max-message-rate" => Some(&mut self.message_rate_max),
+            _ => None,
+        }
+    }
+
+    /// The limits that are set, with their names.
+    pub fn limits(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let mut own = self.clone();
+        Self::LIMITS.into_iter().filter_map(move |name| Some((name, (*own.limit(name)?)?)))
+    }
+
     /// As it is stored: nothing, if there is nothing to say.
     pub(super) fn to_table(&self) -> FieldTable {
         let mut table = FieldTable::new();
@@ -28,11 +51,8 @@ impl VhostMetadata {
             let tags = self.tags.iter().map(|tag| FieldValue::from(tag.as_str())).collect();
             table.insert(TAGS, FieldValue::Array(tags));
         }
-        let limits = [(MAX_CONNECTIONS, self.connections_max), (MAX_QUEUES, self.queues_max)];
-        for (name, max) in limits {
-            if let Some(max) = max {
-                table.insert(name, i64::from(max));
-            }
+        for (name, max) in self.limits() {
+            table.insert(name, i64::from(max));
         }
         table
     }
@@ -42,14 +62,19 @@ impl VhostMetadata {
             Some(FieldValue::Array(tags)) => tags.as_slice(),
             _ => &[],
         };
-        let limit = |name| u32::try_from(table.get(name)?.as_int()?).ok();
+        let stored = |name| u32::try_from(table.get(name)?.as_int()?).ok();
         let description = table.get(DESCRIPTION).and_then(FieldValue::as_str);
-        Self {
+        let mut metadata = Self {
             description: description.unwrap_or_default().to_owned(),
             tags: tags.iter().filter_map(|tag| tag.as_str().map(str::to_owned)).collect(),
-            connections_max: limit(MAX_CONNECTIONS),
-            queues_max: limit(MAX_QUEUES),
+            ..Self::default()
+        };
+        for name in Self::LIMITS {
+            if let Some(limit) = metadata.limit(name) {
+                *limit = stored(name);
+            }
         }
+        metadata
     }
 }
 
@@ -66,6 +91,8 @@ mod tests {
                 tags: vec!["a".to_owned(), "b".to_owned()],
                 connections_max: Some(0),
                 queues_max: Some(u32::MAX),
+                connection_rate_max: Some(1),
+                message_rate_max: Some(2),
             },
         ] {
             assert_eq!(VhostMetadata::from_table(&metadata.to_table()), metadata);

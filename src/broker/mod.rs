@@ -10,7 +10,7 @@
 //! [`Broker::next_deadline`] and calls in time.
 //!
 //! Lock order: connections → vhost map → topology → what waits in an exchange → queue → outbox, and reply registry → outbox. The schedule, the
-//! alarms, storage and what an exchange remembers of duplicates are leaves. Nothing awaits, and nobody
+//! alarms, storage, rates and what an exchange remembers of duplicates are leaves. Nothing awaits, and nobody
 //! is woken, while one of them is held.
 
 mod alarms;
@@ -21,8 +21,10 @@ mod deduplication;
 mod delay;
 mod group_pager;
 mod metadata;
+mod node;
 mod policy;
 mod publish;
+mod rate;
 mod recovery;
 mod refill;
 mod reply;
@@ -39,10 +41,12 @@ use std::task::{Context, Poll};
 use parking_lot::{Mutex, RwLock};
 
 pub use self::alarms::{Alarms, Resource};
-pub use self::connections::{Connected, NotOpened};
+pub use self::connections::{Connected, NotOpened, TooManyChannels};
 pub use self::metadata::VhostMetadata;
+pub use self::node::node_name;
 pub use self::policy::{Applied, ApplyTo, InvalidPolicy, Policy, PolicyScope};
 pub use self::publish::{Confirm, Destinations, Flushed, Publisher, Way};
+pub use self::rate::{Bucket, Rates, Whose, take_all};
 pub use self::recovery::Recovered;
 pub use self::refill::Found;
 pub use self::reply::{REPLY_TO, ReplyTarget};
@@ -73,6 +77,8 @@ pub struct Limits {
     pub consumers_per_channel_max: Option<u32>,
     /// Connections that may be open at a time; `None` is unlimited (behaviour B2.10).
     pub connections_max: Option<u32>,
+    /// Channels that may be open at a time, over all connections; `None` is unlimited.
+    pub channel_max_per_node: Option<u32>,
     /// Bytes of messages that may wait in a connection's outbox.
     pub outbox_bytes_high: usize,
     /// How much of a queue stays in memory.
@@ -92,6 +98,7 @@ impl Default for Limits {
             message_size_max: 128 * 1024 * 1024,
             consumers_per_channel_max: None,
             connections_max: None,
+            channel_max_per_node: None,
             outbox_bytes_high: 1024 * 1024,
             queue_budget: Budget::of(4 << 20),
             consumer_timeout_millis: 30 * 60 * 1000,
@@ -112,6 +119,10 @@ pub struct Broker {
     pub limits: Limits,
     /// What publishers have to wait for.
     pub alarms: Alarms,
+    /// How many connections may be opened in a second.
+    pub connection_rates: Rates,
+    /// How many messages may be published in a second.
+    pub message_rates: Rates,
 }
 
 impl Broker {
@@ -129,6 +140,8 @@ impl Broker {
             schedule: Arc::default(),
             limits,
             alarms: Alarms::default(),
+            connection_rates: Rates::default(),
+            message_rates: Rates::default(),
         })
     }
 

@@ -49,6 +49,8 @@ pub struct Vhost {
     topology: RwLock<Topology>,
     /// Rises with every change of the topology; what was routed under an older one is void.
     generation: AtomicU64,
+    /// Rises when the metadata changes.
+    limits_generation: AtomicU64,
     /// Rare: what is asked of it is asked when connections and queues are made.
     metadata: RwLock<VhostMetadata>,
     /// Set under the topology's lock: from then on nothing is stored.
@@ -96,6 +98,7 @@ impl Vhost {
             topology: RwLock::new(Topology::new(name.clone())),
             name,
             generation: AtomicU64::new(1),
+            limits_generation: AtomicU64::new(0),
             metadata: RwLock::default(),
             deleted: AtomicBool::new(false),
             replies: ReplyNames::default(),
@@ -154,6 +157,12 @@ impl Vhost {
         self.metadata.read().clone()
     }
 
+    /// Rises with every change of the limits. Looked at with every read of a connection.
+    #[inline]
+    pub fn limits_generation(&self) -> u64 {
+        self.limits_generation.load(Ordering::Relaxed)
+    }
+
     pub(super) fn restore_metadata(&self, stored: &FieldTable) {
         *self.metadata.write() = VhostMetadata::from_table(stored);
     }
@@ -162,6 +171,7 @@ impl Vhost {
         self.change(|_| {
             let table = metadata.to_table();
             *self.metadata.write() = metadata;
+            self.limits_generation.fetch_add(1, Ordering::Release);
             self.commit(Change::PutVhost(table), notify)
         })
     }

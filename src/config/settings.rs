@@ -66,6 +66,9 @@ pub struct Settings {
     pub consumers_per_channel_max: Option<u32>,
     /// Client connections at once, or `none` for no limit. Default none; 1 to 4294967295.
     pub connections_max: Option<u32>,
+    /// Channels open at once over all connections, or `none` for no limit. Default none; 1 to
+    /// 4294967295.
+    pub channel_max_per_node: Option<u32>,
     /// Bytes that may wait for one slow client before its queues stop handing it more. Default
     /// 1 MiB; 4 KiB to 1 GiB.
     pub outbox_bytes_high: usize,
@@ -114,7 +117,7 @@ pub struct Secret(String);
 
 impl Settings {
     /// The keys, in the order of the fields.
-    pub(super) const KEYS: [&'static str; 27] = [
+    pub(super) const KEYS: [&'static str; 28] = [
         "amqp",
         "amqps",
         "tls_certificate_file",
@@ -137,6 +140,7 @@ impl Settings {
         "message_size_max",
         "consumers_per_channel_max",
         "connections_max",
+        "channel_max_per_node",
         "outbox_bytes_high",
         "queue_memory",
         "consumer_timeout",
@@ -191,6 +195,9 @@ impl Settings {
             }
             "connections_max" => {
                 self.connections_max = value.optional(|value| value.integer(1..=u32::MAX))?;
+            }
+            "channel_max_per_node" => {
+                self.channel_max_per_node = value.optional(|value| value.integer(1..=u32::MAX))?;
             }
             "outbox_bytes_high" => self.outbox_bytes_high = value.bytes(4096..=1 << 30)?,
             "queue_memory" => self.queue_memory = value.bytes(4096..=1 << 30)?,
@@ -263,6 +270,7 @@ impl Default for Settings {
             message_size_max: 128 << 20,
             consumers_per_channel_max: None,
             connections_max: None,
+            channel_max_per_node: None,
             outbox_bytes_high: 1 << 20,
             queue_memory: 4 << 20,
             consumer_timeout: 1_800_000,

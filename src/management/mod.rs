@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Authenticator;
-use crate::broker::Broker;
+use crate::broker::{Broker, node_name};
 use crate::time::Time;
 
 /// Why the HTTP API could not start. One line each.
@@ -91,13 +91,6 @@ impl Bound {
         };
         bind().map_err(|source| ManagementError::Bind { address, source })
     }
-}
-
-/// What RabbitMQ would call this node: its tools want one.
-fn node_name() -> String {
-    let system = rustix::system::uname();
-    let host = system.nodename().to_string_lossy();
-    format!("rabbit@{}", host.split('.').next().unwrap_or("localhost"))
 }
 
 /// The running API.

@@ -6,6 +6,7 @@ use super::channel::{Answer, Channel, Channels, Parked};
 use super::output::Output;
 use super::rights::{Resource, Rights};
 use super::source::Sources;
+use super::throttle::Throttle;
 use super::{Capabilities, Services};
 use crate::auth::Access;
 use crate::broker::{Publisher, Vhost};
@@ -73,6 +74,10 @@ pub struct Context {
     pub is_congested: bool,
     /// It published while there was an alarm: it is not read until all are over (behaviour B11.2).
     pub is_blocked: bool,
+    /// What limits the rate of its messages; `None` where nothing does.
+    pub throttle: Option<Box<Throttle>>,
+    /// The generation of the vhost's limits that was looked at.
+    pub limits_generation: u64,
     /// A buffer to build messages in.
     pub scratch: Vec<u8>,
     /// Requests that were or will be answered later, over all channels.
@@ -330,7 +335,22 @@ impl Context {
     pub fn look_for_changed_rights(&mut self) {
         if self.rights.renew(&self.services.authenticator) {
             self.publisher.forget_ways();
+            self.look_for_throttle();
+        } else if self.vhost.limits_generation() != self.limits_generation {
+            self.look_for_throttle();
         }
+    }
+
+    /// Limits may have changed.
+    #[cold]
+    pub fn look_for_throttle(&mut self) {
+        self.limits_generation = self.vhost.limits_generation();
+        self.throttle = Throttle::of(&self.services, &self.user, &self.vhost, self.now);
+    }
+
+    /// It is over the limit, and not read until then; `NEVER` if it is not.
+    pub fn throttled_until(&self) -> Time {
+        self.throttle.as_ref().map_or(Time::NEVER, |throttle| throttle.deadline())
     }
 }
 

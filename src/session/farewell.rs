@@ -125,6 +125,9 @@ impl Context {
         let Some(mut channel) = channels.remove(number) else {
             return;
         };
+        if !channel.closing {
+            self.services.broker.close_channels(&self.user, 1);
+        }
         let mut back = GiveBack::default();
         let consumers: Vec<SourceId> = channel.consumers.values().copied().collect();
         for id in consumers {

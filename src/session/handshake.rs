@@ -6,9 +6,10 @@ use super::context::Context;
 use super::output::Output;
 use super::rights::Rights;
 use super::source::Sources;
+use super::throttle::Throttle;
 use super::{Capabilities, Offer, Peer, Services};
 use crate::auth::{AuthenticationError, Mechanism};
-use crate::broker::{COMPATIBLE_VERSION, Connected, NotOpened, Publisher};
+use crate::broker::{COMPATIBLE_VERSION, Connected, NotOpened, Publisher, Vhost, Whose};
 use crate::delivery::Outbox;
 use crate::names::{UserName, VhostName};
 use crate::protocol::frame::FRAME_SIZE_MIN;
@@ -156,8 +157,16 @@ impl Handshake {
             broker.disconnect(id);
             return Err(refuse(format!("access to vhost '{name}' refused for user '{user}'")));
         }
+        // Only for those who come in otherwise: nobody else can use up a vhost's rate.
+        if let Err(text) = connection_rate(services, user, &vhost, now) {
+            broker.disconnect(id);
+            return Err(refuse(text));
+        }
+        let throttle = Throttle::of(services, user, &vhost, now);
         Ok(Context {
             services: Arc::clone(services),
+            limits_generation: vhost.limits_generation(),
+            throttle,
             id,
             rights: Rights::new(&services.authenticator, self.user.clone(), vhost.name.clone()),
             user: self.user.clone(),
@@ -183,6 +192,31 @@ impl Handshake {
             now,
         })
     }
+}
+
+/// Who opens connections too fast is refused, with this text.
+fn connection_rate(
+    services: &Services,
+    user: &UserName,
+    vhost: &Vhost,
+    now: Time,
+) -> Result<(), String> {
+    let rates = &services.broker.connection_rates;
+    let name = &vhost.name;
+    let take = |whose, rate, text: String| match rates.bucket(whose, rate, now).take(now) {
+        Ok(()) => Ok(()),
+        Err(_) => Err(format!("{text} connection rate limit ({rate} per second) is reached")),
+    };
+    if let Some(rate) = vhost.metadata().connection_rate_max {
+        let text = format!("access to vhost '{name}' refused for user '{user}':");
+        take(Whose::Vhost(name.clone()), rate, text)?;
+    }
+    let limits = services.authenticator.users().find(user).map(|user| user.limits);
+    if let Some(rate) = limits.and_then(|limits| limits.connection_rate_max) {
+        let text = format!("connection refused for user '{user}': user");
+        take(Whose::User(user.clone()), rate, text)?;
+    }
+    Ok(())
 }
 
 fn send(output: &mut Output, method: connection::Method<'_>) {

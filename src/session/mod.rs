@@ -16,8 +16,8 @@
 //!
 //! Reading order: `handshake`, `open` (frames to handlers, deliveries to bytes), `channel`, `content`,
 //! `class` (the handlers), then what they work with: `context`, `source`, `unacked`, `ages`,
-//! `ack_timeout`, `delivery_count`, `confirm`, `rights`, `transaction`, `farewell`, `output`,
-//! `timers`.
+//! `ack_timeout`, `delivery_count`, `confirm`, `rights`, `throttle`, `transaction`, `farewell`,
+//! `output`, `timers`.
 
 mod ack_timeout;
 mod ages;
@@ -33,6 +33,7 @@ mod open;
 pub mod output;
 mod rights;
 mod source;
+mod throttle;
 mod timers;
 mod transaction;
 pub mod unacked;
@@ -420,7 +421,8 @@ impl Session {
         match &self.stage {
             Stage::Handshake(handshake) => handshake.until,
             Stage::Open(open) => {
-                self.timers.deadline(open.ctx.output.len()).min(open.ctx.look_for_overdue)
+                let timers = self.timers.deadline(open.ctx.output.len());
+                timers.min(open.ctx.look_for_overdue).min(open.ctx.throttled_until())
             }
             Stage::Closing { until, .. } | Stage::Doomed { until } | Stage::Over { until } => {
                 *until
@@ -444,6 +446,9 @@ impl Session {
             Stage::Open(open) => {
                 let (written, waiting) = (open.ctx.output.written(), open.ctx.output.len());
                 let due = self.timers.tick(written, waiting, open.wants_input(), now);
+                if let Some(throttle) = &mut open.ctx.throttle {
+                    throttle.look(now);
+                }
                 if due.send_heartbeat {
                     open.ctx.output.heartbeat();
                 }

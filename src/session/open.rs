@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::Services;
 use super::channel::{Answer, Channel, Channels};
 use super::class::publish::{Body, Content};
 use super::class::{self, publish};
@@ -10,6 +11,7 @@ use super::context::{Context, settlement_of};
 use super::delivery_count::counted;
 use super::transaction::Kind;
 use super::unacked::Held;
+use crate::broker::{TooManyChannels, node_name};
 use crate::delivery::{Delivery, Outgoing, SourceId};
 use crate::message::INLINE_BODY_MAX;
 use crate::protocol::frame::{FRAME_OVERHEAD, parse_frame};
@@ -60,8 +62,8 @@ impl Open {
     pub fn receive(&mut self, chunk: &Bytes, now: Time) -> Result<(Turn, usize), AmqpError> {
         self.ctx.now = now;
         self.ctx.look_for_changed_rights();
-        if self.ctx.services.broker.alarms.any() {
-            return self.receive_under_alarm(chunk);
+        if self.ctx.services.broker.alarms.any() || self.ctx.throttle.is_some() {
+            return self.receive_slowly(chunk);
         }
         let mut input = &chunk[..];
         let mut turn = Turn::GoOn;
@@ -81,10 +83,12 @@ impl Open {
         Ok((turn, chunk.len()))
     }
 
-    /// The same frame by frame: behind the first one that carries content, reading stops (behaviour
-    /// B11.2), also in the middle of a message.
+    /// The same frame by frame. While there is an alarm, reading stops behind the first one that
+    /// carries content (behaviour B11.2), also in the middle of a message. Where there is a limit of
+    /// messages per second, reading stops before the one that is too many.
     #[cold]
-    fn receive_under_alarm(&mut self, chunk: &Bytes) -> Result<(Turn, usize), AmqpError> {
+    fn receive_slowly(&mut self, chunk: &Bytes) -> Result<(Turn, usize), AmqpError> {
+        let alarmed = self.ctx.services.broker.alarms.any();
         let mut input = &chunk[..];
         let mut turn = Turn::GoOn;
         while turn == Turn::GoOn
@@ -92,11 +96,15 @@ impl Open {
             && let Some((frame, rest)) = parse_frame(input, self.ctx.frame_max)?
         {
             if is_publish(&frame) {
+                let now = self.ctx.now;
+                if self.ctx.throttle.as_mut().is_some_and(|throttle| !throttle.take(now)) {
+                    break;
+                }
                 self.settle_before_publish();
             }
             turn = self.frame(&frame, chunk)?;
             input = rest;
-            if matches!(frame.kind, FrameKind::Header | FrameKind::Body) {
+            if alarmed && matches!(frame.kind, FrameKind::Header | FrameKind::Body) {
                 self.ctx.block();
             }
         }
@@ -276,10 +284,29 @@ impl Open {
             );
             return Err(AmqpError::new(ReplyCode::NotAllowed, text));
         }
+        self.count_channel()?;
         self.channels.insert(Channel::new(frame.channel));
         let ok = channel_method::Method::OpenOk(channel_method::OpenOk {});
         self.ctx.send(frame.channel, &Method::Channel(ok));
         Ok(())
+    }
+
+    /// Channels are limited over all connections, too (B2.14).
+    fn count_channel(&self) -> Result<(), AmqpError> {
+        let Services { broker, authenticator, .. } = &*self.ctx.services;
+        let user = &self.ctx.user;
+        let limits = authenticator.users().find(user).map(|user| user.limits);
+        let user_max = limits.and_then(|limits| limits.channels_max);
+        let opened = broker.open_channel(user, user_max).map_err(|why| match why {
+            TooManyChannels::OnNode(max) => format!(
+                "number of channels opened on node '{}' has reached the maximum allowed limit of ({max})",
+                node_name()
+            ),
+            TooManyChannels::OfUser(max) => format!(
+                "number of channels opened for user '{user}' has reached the maximum allowed user limit of ({max})"
+            ),
+        });
+        opened.map_err(|text| AmqpError::new(ReplyCode::NotAllowed, text))
     }
 
     /// We said close: everything but the answer, or the client's own close crossing ours, is dropped
@@ -589,6 +616,7 @@ impl Open {
         self.ctx.output.len() < OUTPUT_STOP
             && !self.ctx.is_congested
             && !self.ctx.is_blocked
+            && self.ctx.throttle.as_ref().is_none_or(|throttle| !throttle.is_closed())
             && (self.ctx.tickets == 0 || self.channels.parked_bytes() < PARKED_STOP)
     }
 

@@ -319,6 +319,24 @@ fn limits_are_set_shown_and_lifted() {
     delete(&api, "vhost-limits/field/max-connections").expect(204, "");
     assert_eq!(get(&api, "vhost-limits"), json!([]));
 
+    // The rates are leveret's own.
+    for (kind, name, own) in [("vhost", "field", "max-queues"), ("user", "hare", "max-channels")] {
+        let mut limits = serde_json::Map::new();
+        for limit in ["max-connections", own, "max-connection-rate", "max-message-rate"] {
+            let path = format!("{kind}-limits/{name}/{limit}");
+            put(&api, &path, r#"{"value":4294967296}"#)
+                .expect(400, &bad("a limit is an integer below 2^32"));
+            put(&api, &path, r#"{"value":4294967295}"#).expect(204, "");
+            limits.insert(limit.to_owned(), json!(u32::MAX));
+        }
+        let path = format!("{kind}-limits/{name}");
+        assert_eq!(get(&api, &path), json!([{ kind: name, "value": limits }]));
+        for limit in limits.keys() {
+            delete(&api, &format!("{path}/{limit}")).expect(204, "");
+        }
+        assert_eq!(get(&api, &path), json!([]));
+    }
+
     put(&api, "user-limits/hare/max-connections", r#"{"value":7}"#).expect(204, "");
     let shown = json!([{"user": "hare", "value": {"max-connections": 7}}]);
     assert_eq!(get(&api, "user-limits"), shown);
@@ -329,8 +347,16 @@ fn limits_are_set_shown_and_lifted() {
     delete(&api, "user-limits/hare/max-connections").expect(204, "");
     assert_eq!(get(&api, "user-limits/hare"), json!([]));
 
-    for path in ["vhost-limits/field/bogus", "user-limits/hare/bogus"] {
-        let reason = "Validation failed\n\nUnrecognised terms [{<<\"bogus\">>,100}] in limits\n";
+    for (path, reason) in [
+        (
+            "vhost-limits/field/max-channels",
+            "Validation failed\n\nUnrecognised terms [{<<\"max-channels\">>,100}] in limits\n",
+        ),
+        (
+            "user-limits/hare/max-queues",
+            "Unrecognised terms [{<<\"max-queues\">>,100}] in user-limits",
+        ),
+    ] {
         put(&api, path, r#"{"value":100}"#).expect(400, &bad(reason));
     }
     for path in ["vhost-limits/field/max-queues", "user-limits/hare/max-connections"] {

@@ -37,6 +37,7 @@ mod queue_arguments;
 mod queue_declare;
 mod quorum;
 mod races;
+mod rates;
 mod reply_to;
 mod restart;
 mod settle;

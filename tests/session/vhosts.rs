@@ -166,7 +166,7 @@ fn connections_of_a_deleted_user_end_and_what_they_held_goes_back() {
         name: "hare".into(),
         password: PasswordHash::new("hare"),
         tags: Vec::new(),
-        limits: UserLimits { connections_max: Some(1) },
+        limits: UserLimits { connections_max: Some(1), ..Default::default() },
     };
     world.authenticator.put_user(hare, unheard());
     let (hare, root) = ("hare".into(), "/".into());

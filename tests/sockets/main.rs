@@ -14,4 +14,5 @@ mod amqprs;
 mod bad_input;
 mod lapin;
 mod permissions;
+mod rates;
 mod tls;

@@ -18,9 +18,6 @@ use crate::management::caller::{Administrator, Caller};
 use crate::management::commit::{completion, wait};
 use crate::management::refusal::Refusal;
 
-const MAX_CONNECTIONS: &str = "max-connections";
-const MAX_QUEUES: &str = "max-queues";
-
 pub(super) fn vhost_router() -> Router<Arc<Api>> {
     Router::new()
         .route("/", get(list_vhosts))
@@ -35,13 +32,12 @@ pub(super) fn user_router() -> Router<Arc<Api>> {
         .route("/{user}/{limit}", put(put_user).delete(delete_user))
 }
 
-fn limits(pairs: &[(&str, Option<u32>)]) -> Map<String, Value> {
-    let set = pairs.iter().filter_map(|(name, max)| Some(((*name).to_owned(), (*max)?.into())));
-    set.collect()
+fn limits(set: impl Iterator<Item = (&'static str, u32)>) -> Map<String, Value> {
+    set.map(|(name, max)| (name.to_owned(), max.into())).collect()
 }
 
 pub(super) fn of_user(user: &User) -> Map<String, Value> {
-    limits(&[(MAX_CONNECTIONS, user.limits.connections_max)])
+    limits(user.limits.iter())
 }
 
 /// Nothing where there is no limit.
@@ -51,9 +47,7 @@ fn shown_user(user: &User) -> Option<Value> {
 }
 
 fn shown_vhost(vhost: &Vhost) -> Option<Value> {
-    let metadata = vhost.metadata();
-    let limits =
-        limits(&[(MAX_CONNECTIONS, metadata.connections_max), (MAX_QUEUES, metadata.queues_max)]);
+    let limits = limits(vhost.metadata().limits());
     (!limits.is_empty()).then(|| json!({ "vhost": vhost.name.as_str(), "value": limits }))
 }
 
@@ -98,11 +92,11 @@ async fn change_vhost(
 ) -> Result<StatusCode, Refusal> {
     let vhost = api.services.broker.vhost(name).ok_or(Refusal::NotFound)?;
     let mut metadata = vhost.metadata();
-    match limit {
-        MAX_CONNECTIONS => metadata.connections_max = max,
-        MAX_QUEUES => metadata.queues_max = max,
-        _ => return Err(unrecognised(limit, max)),
-    }
+    let Some(place) = metadata.limit(limit) else {
+        let reason = format!("Validation failed\n\n{} in limits\n", unrecognised(limit, max));
+        return Err(Refusal::BadRequest(reason.into()));
+    };
+    *place = max;
     let (notify, committed) = completion();
     let (_, commit) = api.services.broker.put_vhost(&vhost.name, metadata, &notify);
     wait(commit, committed).await?;
@@ -152,19 +146,18 @@ async fn change_user(
     max: Option<u32>,
 ) -> Result<StatusCode, Refusal> {
     let mut user = User::clone(&*user::find(api, name)?);
-    match limit {
-        MAX_CONNECTIONS => user.limits.connections_max = max,
-        _ => return Err(unrecognised(limit, max)),
-    }
+    let Some(place) = user.limits.named(limit) else {
+        let reason = format!("{} in user-limits", unrecognised(limit, max));
+        return Err(Refusal::BadRequest(reason.into()));
+    };
+    *place = max;
     let (notify, committed) = completion();
     let (_, commit) = api.services.authenticator.put_user(user, notify());
     wait(commit, committed).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn unrecognised(limit: &str, max: Option<u32>) -> Refusal {
+fn unrecognised(limit: &str, max: Option<u32>) -> String {
     let max = max.map_or(-1, i64::from);
-    let reason =
-        format!("Validation failed\n\nUnrecognised terms [{{<<\"{limit}\">>,{max}}}] in limits\n");
-    Refusal::BadRequest(reason.into())
+    format!("Unrecognised terms [{{<<\"{limit}\">>,{max}}}]")
 }
