@@ -13,8 +13,12 @@
 //! Nothing in here waits. [`Line::next_write`] and [`Line::next_read`] say what the pager should do,
 //! and [`Line::written`] and [`Line::read`] take the results, whenever they come.
 
+mod browse;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+pub(super) use self::browse::Behind;
 
 use crate::message::Queued;
 use crate::storage::Segment;
@@ -224,21 +228,15 @@ impl Line {
             }
             (Some(batch), None) => {
                 // With what is behind it, since order is kept.
+                deep.take_back();
+                deep.tail_cost += cost_of(batch.iter());
                 let mut tail = VecDeque::from(Arc::unwrap_or_clone(batch));
-                for behind in deep.writing.iter_mut().filter_map(Option::take) {
-                    tail.extend(behind.iter().cloned());
-                }
                 tail.append(&mut deep.tail);
-                deep.tail_cost = cost_of(&tail);
                 deep.tail = tail;
                 Written::Unneeded
             }
         };
-        if self.head.is_empty() {
-            self.move_up();
-        } else if deep.is_over() {
-            self.deep = None;
-        }
+        self.settle_down();
         written
     }
 
@@ -264,6 +262,12 @@ impl Line {
     pub(super) fn append(&mut self, messages: Vec<Queued>) {
         self.head_cost += cost_of(&messages);
         self.head.extend(messages);
+        self.settle_down();
+    }
+
+    /// After a change anywhere: the head is not empty while there is something in memory to fill it with, and
+    /// nothing is deep that need not be.
+    fn settle_down(&mut self) {
         if self.head.is_empty() {
             self.move_up();
         } else if self.deep.as_ref().is_some_and(|deep| deep.is_over()) {

@@ -16,6 +16,7 @@
 //! A `stream` stands behind the same interface, with a life of its own: there messages stay.
 
 mod arguments;
+mod browse;
 mod deduplication;
 mod dispatch;
 mod effects;
@@ -38,6 +39,7 @@ use parking_lot::Mutex;
 pub use self::arguments::{
     ArgumentReader, Options, Overflow, TimeoutAction, check_equivalent, check_equivalent_arguments,
 };
+pub use self::browse::{Browsed, Place, Taken};
 pub use self::deduplication::{DEDUPLICATION_HEADER, DeduplicationValue};
 pub use self::effects::{Dead, Effects, Reason};
 pub use self::kind::QueueKind;

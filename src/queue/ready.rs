@@ -1,5 +1,7 @@
 //! The messages that wait for a consumer, in the order in which they will be delivered.
 
+mod browse;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 

@@ -10,9 +10,11 @@ use crate::message::{Position, Positions, Queued};
 use crate::storage::Segment;
 use crate::storage::journal::RecoveredMessage;
 
-/// What a restart left to know of segments that were there before it. Ranges are sorted.
+/// What is to know of segments beside what is in them: mostly of those from before the last restart.
+/// Ranges are sorted and do not overlap.
 #[derive(Debug, Default)]
 pub(super) struct Leftover {
+    /// These are not there any more.
     pub(super) settled: Vec<(u64, u64)>,
     /// Positions that may have been delivered before.
     pub(super) delivered: Vec<(u64, u64)>,
@@ -93,14 +95,15 @@ impl State {
         all.sort_by_key(|queued| queued.position);
     }
 
-    /// Of a segment from before the last restart some messages may be settled, and transient ones are
-    /// gone (behaviour B12.2).
+    /// Some messages of a segment may have left one by one. Of one from before the last restart others
+    /// may be settled, and transient ones are gone (behaviour B12.2).
     pub(super) fn still_there(&self, segment: &Segment, mut messages: Vec<Queued>) -> Vec<Queued> {
+        let leftover = self.leftover.as_deref();
+        if let Some(left) = leftover {
+            messages.retain(|queued| !within(&left.settled, queued.position));
+        }
         if segment.recovered {
-            let leftover = self.leftover.as_deref();
-            messages.retain(|queued| {
-                queued.kept && !leftover.is_some_and(|left| within(&left.settled, queued.position))
-            });
+            messages.retain(|queued| queued.kept);
             for queued in &mut messages {
                 queued.redelivered |=
                     leftover.is_some_and(|left| within(&left.delivered, queued.position));
@@ -125,6 +128,31 @@ impl State {
             }
         }
         delivered
+    }
+}
+
+impl Leftover {
+    /// A message has left from the middle of a segment. It was there until now.
+    pub(super) fn gone(&mut self, position: Position) {
+        let Position(at) = position;
+        let next = self.settled.partition_point(|(_, last)| *last < at);
+        let joins_next = self.settled.get(next).is_some_and(|(first, _)| *first == at + 1);
+        let previous = next.checked_sub(1).and_then(|index| self.settled.get_mut(index));
+        match previous.filter(|(_, last)| last.checked_add(1) == Some(at)) {
+            Some(previous) if !joins_next => previous.1 = at,
+            Some(_) => {
+                let (_, last) = self.settled.remove(next);
+                if let Some(previous) = self.settled.get_mut(next - 1) {
+                    previous.1 = last;
+                }
+            }
+            None if joins_next => {
+                if let Some(next) = self.settled.get_mut(next) {
+                    next.0 = at;
+                }
+            }
+            None => self.settled.insert(next, (at, at)),
+        }
     }
 }
 

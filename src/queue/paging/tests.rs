@@ -9,7 +9,7 @@ use crate::time::Time;
 
 const NOW: Time = Time(1);
 
-fn publish(queue: &Arc<Queue>, count: usize) {
+pub(in crate::queue) fn publish(queue: &Arc<Queue>, count: usize) {
     let header = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 0, 0];
     let traits = Traits::default();
     let message =
@@ -18,7 +18,8 @@ fn publish(queue: &Arc<Queue>, count: usize) {
     queue.publish(&mut batch, Arrival::at(NOW), &mut Vec::new(), &mut Effects::default());
 }
 
-fn queue(pager: &Arc<HeldPager>) -> (Arc<Queue>, Arc<Paging>) {
+/// A queue that keeps 2000 bytes in memory.
+pub(in crate::queue) fn queue(pager: &Arc<HeldPager>) -> (Arc<Queue>, Arc<Paging>) {
     let paging = Arc::new(Paging {
         pager: Arc::clone(pager) as _,
         budget: Budget { head: 2000, segment: 1000 },
