@@ -19,9 +19,9 @@ use crate::storage::Group;
 use crate::time::Time;
 
 /// What one round publishes, by queue.
-type Shares = Vec<(Arc<Queue>, Vec<Incoming>)>;
+pub(super) type Shares = Vec<(Arc<Queue>, Vec<Incoming>)>;
 
-fn share(shares: &mut Shares, queue: &Arc<Queue>, incoming: Incoming) {
+pub(super) fn share(shares: &mut Shares, queue: &Arc<Queue>, incoming: Incoming) {
     match shares.iter_mut().find(|(other, _)| Arc::ptr_eq(other, queue)) {
         Some((_, share)) => share.push(incoming),
         None => shares.push((Arc::clone(queue), vec![incoming])),

@@ -134,6 +134,35 @@ pub(super) fn is_cycle(message: &Message, queue: &[u8]) -> bool {
     false
 }
 
+/// Where a message died last, and how.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LastDeath {
+    /// The queue it was in.
+    pub queue: String,
+    /// The exchange and the key that had brought it there.
+    pub exchange: String,
+    pub routing_key: String,
+    /// As the header spells it.
+    pub reason: String,
+}
+
+impl LastDeath {
+    /// By its `x-death` header; `None` where that is not to be had.
+    pub fn of(message: &Message) -> Option<Self> {
+        let properties = message.parsed_properties().ok()?;
+        let event =
+            history(properties.header_entries().find(X_DEATH.as_bytes())).into_iter().next()?;
+        let text = |value: Option<&FieldValue>| String::from_utf8(value?.as_bytes()?.to_vec()).ok();
+        let FieldValue::Array(keys) = event.get("routing-keys")? else { return None };
+        Some(Self {
+            queue: text(event.get("queue"))?,
+            exchange: text(event.get("exchange"))?,
+            routing_key: text(keys.first())?,
+            reason: text(event.get("reason"))?,
+        })
+    }
+}
+
 /// The events of an `x-death` header. Anything but an array of tables is no history.
 fn history(header: Option<RawValue<'_>>) -> Vec<FieldTable> {
     let events = header.as_ref().and_then(RawValue::items).into_iter().flatten();

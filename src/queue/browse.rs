@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::effects::Effects;
 use super::{Content, Queue};
 use crate::message::{Position, Queued};
-use crate::storage::{OnRead, Segment};
+use crate::storage::{Group, OnRead, Segment};
 use crate::time::Time;
 
 /// How far somebody has looked, in delivery order.
@@ -124,6 +124,15 @@ impl Queue {
         let leftover = state.leftover.get_or_insert_default();
         messages.iter().for_each(|queued| leftover.gone(queued.position));
         Some(messages)
+    }
+
+    /// Messages that were taken out are settled, in a group of the store that says where they are now.
+    pub fn settle_taken(&self, group: Group, taken: &[Queued]) {
+        let Some(log) = &self.log else { return };
+        let kept = taken.iter().filter(|queued| queued.kept);
+        let mut positions: Vec<Position> = kept.map(|queued| queued.position).collect();
+        positions.sort_unstable();
+        log.settled(group, &positions.into_iter().collect());
     }
 }
 

@@ -38,6 +38,7 @@ mod queue_declare;
 mod quorum;
 mod races;
 mod rates;
+mod relocate;
 mod reply_to;
 mod restart;
 mod settle;
