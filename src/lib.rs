@@ -17,6 +17,7 @@
 //! - [`storage`]: what survives a restart.
 //! - [`auth`]: users, passwords, mechanisms.
 //! - [`config`]: typed settings from defaults, file, environment and flags.
+//! - [`transport`]: what lies between a TCP socket and what is spoken over it: TLS.
 //! - [`management`]: what operators and their tools ask for, over HTTP.
 //! - [`server`]: sockets, and the one task per connection.
 
@@ -43,3 +44,4 @@ pub mod auth;
 pub mod config;
 pub mod management;
 pub mod server;
+pub mod transport;

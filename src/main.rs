@@ -13,7 +13,7 @@ use leveret::config::{self, ConfigError, LogFormat, Settings};
 use leveret::management::{self, Bound, Listener, Management, ManagementError, Protocol};
 use leveret::queue::{Budget, TimeoutAction};
 use leveret::server::clock::Clock;
-use leveret::server::{Resources, Server, tls_acceptor};
+use leveret::server::{Listen, Resources, Server};
 use leveret::session::{Offer, Services};
 use leveret::storage::disk::RealDisk;
 use leveret::storage::journal::{Journal, JournalStats, Options, Recovered, Sync};
@@ -21,6 +21,7 @@ use leveret::storage::{
     DataDirectory, DefinitionStore, DurableMessages, RedbDefinitions, Scanned, SegmentStore,
     StoreError,
 };
+use leveret::transport::tls::{self, Tls};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
@@ -30,8 +31,7 @@ use tracing_subscriber::EnvFilter;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-    let settings = match config::load(std::env::args_os(), env) {
+    let settings = match load_settings() {
         Ok(settings) => settings,
         Err(ConfigError::Help(text)) => {
             say(std::io::stdout(), &text);
@@ -52,6 +52,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&*error),
     }
+}
+
+fn load_settings() -> Result<Settings, ConfigError> {
+    let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    config::load(std::env::args_os(), env)
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {
@@ -82,13 +87,11 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     // Signals that come while starting are not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let directory = DataDirectory::open(&settings.data_dir)?;
-    let acceptor = match (&settings.tls_certificate_file, &settings.tls_key_file) {
-        (Some(certificate), Some(key)) => Some(tls_acceptor(certificate, key)?),
-        _ => None,
-    };
+    let tls = tls::Options::of(settings).map(Tls::load).transpose()?.map(Arc::new);
     // Whoever asks over HTTP while the broker recovers waits for the answer.
-    let http = settings.http.map(Bound::bind).transpose()?;
+    let http = bind_http(settings, tls.as_ref())?;
     let clock = Clock::start();
     let (failed, mut failure) = mpsc::unbounded_channel();
     let (broker, stores) = recover(settings, &directory, clock, failed)?;
@@ -102,17 +105,23 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     );
     // Before the first publisher.
     resources.look(&broker.alarms);
-    let server =
-        Server::start(Arc::clone(&services), clock, &settings.amqp, &settings.amqps, acceptor)
-            .await?;
+    let listen = amqp_listeners(settings, tls.as_ref());
+    let server = Server::start(Arc::clone(&services), clock, listen).await?;
     server.watch(resources);
-    let management = http.map(|bound| manage(bound, &services, &server, clock)).transpose()?;
+    let management = match http.is_empty() {
+        true => None,
+        false => Some(manage(http, &services, &server, tls.clone(), clock)?),
+    };
     report_ready(&server, management.as_ref());
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        // What is on the disk is unknown: the less is promised from here on, the better.
-        Some(error) = failure.recv() => return Err(error.into()),
+    let reload = Reload { settings, tls };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload.run(),
+            // What is on the disk is unknown: the less is promised from here on, the better.
+            Some(error) = failure.recv() => return Err(error.into()),
+        }
     }
     tracing::info!("stopping");
     if let Some(management) = &management {
@@ -130,6 +139,51 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     tracing::info!("the journal took {records} records, {bytes} bytes, {fsyncs} syncs");
     stores.definitions.close();
     Ok(stored?)
+}
+
+/// What SIGHUP makes anew from the settings as they are then. Whatever can follow a change while the
+/// broker runs has a field, a list of the keys that it looks at, and a line in `run`.
+struct Reload<'a> {
+    /// What the broker runs with.
+    settings: &'a Settings,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Reload<'_> {
+    /// The files count, too: they are read again whether or not a key has changed.
+    const TLS: [&'static str; 10] = [
+        "tls_certificate_file",
+        "tls_key_file",
+        "tls_ca_file",
+        "tls_versions",
+        "tls_verify",
+        "tls_fail_if_no_peer_cert",
+        "tls_cert_login_from",
+        "tls_cert_login_san_type",
+        "tls_cert_login_san_index",
+        "https_verify",
+    ];
+
+    /// What is wrong is reported, and stays as it was.
+    fn run(&self) {
+        let settings = match load_settings() {
+            Ok(settings) => settings,
+            Err(error) => return tracing::error!(%error, "SIGHUP: the settings stay as they were"),
+        };
+        let mut taken: Vec<&str> = Vec::new();
+        if let (Some(tls), Some(options)) = (&self.tls, tls::Options::of(&settings)) {
+            taken.extend(Self::TLS);
+            match tls.reload(options) {
+                Ok(()) => {
+                    tracing::info!("SIGHUP: new connections use the TLS files as they are now")
+                }
+                Err(error) => tracing::error!(%error, "SIGHUP: TLS stays as it was"),
+            }
+        }
+        for key in self.settings.changed(&settings).iter().filter(|key| !taken.contains(key)) {
+            tracing::warn!("SIGHUP: {key} has changed, which counts after a restart");
+        }
+    }
 }
 
 /// What the broker keeps things in.
@@ -229,10 +283,25 @@ fn broker(settings: &Settings, stores: &Stores) -> Arc<Broker> {
     Broker::new(limits, definitions, Arc::new(messages))
 }
 
+/// What listens over TLS needs its files, which the settings have been checked for.
+fn bind_http(settings: &Settings, tls: Option<&Arc<Tls>>) -> Result<Vec<Bound>, ManagementError> {
+    let http = settings.http.iter().map(|address| Bound::bind(*address, None));
+    let https = settings.https.iter().map(|address| Bound::bind(*address, tls.cloned()));
+    http.chain(https).collect()
+}
+
+fn amqp_listeners(settings: &Settings, tls: Option<&Arc<Tls>>) -> Vec<Listen> {
+    let amqp = settings.amqp.iter().map(|address| Listen { address: *address, tls: None });
+    let amqps =
+        settings.amqps.iter().map(|address| Listen { address: *address, tls: tls.cloned() });
+    amqp.chain(amqps).collect()
+}
+
 fn manage(
-    bound: Bound,
+    bound: Vec<Bound>,
     services: &Services,
     server: &Server,
+    tls: Option<Arc<Tls>>,
     clock: Clock,
 ) -> Result<Management, ManagementError> {
     let listener = |&(address, tls): &(SocketAddr, bool)| {
@@ -243,6 +312,7 @@ fn manage(
         broker: Arc::clone(&services.broker),
         authenticator: Arc::clone(&services.authenticator),
         listeners: server.addresses.iter().map(listener).collect(),
+        tls,
         now: Box::new(move || clock.now()),
     };
     Management::start(bound, services)
@@ -253,7 +323,9 @@ fn report_ready(server: &Server, management: Option<&Management>) {
         .addresses
         .iter()
         .map(|(address, tls)| format!("{} {address}", if *tls { "amqps" } else { "amqp" }));
-    let http = management.map(|management| format!("http {}", management.address()));
+    let http = management.into_iter().flat_map(Management::listeners);
+    let http =
+        http.map(|Listener { protocol, address }| format!("{} {address}", protocol.as_str()));
     let addresses: Vec<String> = amqp.chain(http).collect();
     let version = env!("CARGO_PKG_VERSION");
     say(std::io::stderr(), &format!("leveret {version} ready: {}", addresses.join(", ")));

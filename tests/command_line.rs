@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
 
+#[path = "support/certificates.rs"]
+mod certificates;
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/socket.rs"]
@@ -11,13 +13,16 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
+use certificates::{Authority, Directory};
 use futures_util::StreamExt;
 use lapin::{Connection, ConnectionProperties};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
 use server::{PATIENCE, soon};
 use socket::Socket;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// A broker that runs, until it is dropped.
 struct Broker {
@@ -307,28 +312,97 @@ async fn broker_outlives_the_reader_of_its_log() {
     assert_eq!(soon(code).await.unwrap(), Some(0));
 }
 
+/// The settings of a broker whose certificates lie in that directory.
+fn tls_config(directory: &Directory, more: &str) -> String {
+    let config = format!(
+        "tls_certificate_file = {:?}\ntls_key_file = {:?}\ndata_dir = {:?}\n{more}\n",
+        directory.path("server.pem"),
+        directory.path("server.key"),
+        directory.path("data")
+    );
+    let file = directory.path("leveret.toml");
+    std::fs::write(&file, config).unwrap();
+    file.display().to_string()
+}
+
 #[test]
 fn ready_line_says_which_addresses_want_tls() {
-    let directory = directory();
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let path = |name: &str| directory.path().join(name).display().to_string();
-    std::fs::write(path("chain.pem"), cert.pem()).unwrap();
-    std::fs::write(path("key.pem"), signing_key.serialize_pem()).unwrap();
-    let config = format!(
-        "tls_certificate_file = {:?}\ntls_key_file = {:?}\ndata_dir = {:?}\n",
-        path("chain.pem"),
-        path("key.pem"),
-        path("data")
-    );
-    std::fs::write(path("leveret.toml"), config).unwrap();
-    let args =
-        ["--config", &path("leveret.toml"), "--amqp", "127.0.0.1:0", "--amqps", "127.0.0.1:0"];
+    let directory = Directory::new(&Authority::new("Test CA"));
+    let config = tls_config(&directory, "");
+    let address = "127.0.0.1:0";
+    let args = ["--config", &config, "--amqp", address, "--amqps", address, "--https", address];
     let broker = Broker::start(args);
-    let counts = ["amqp", "amqps"].map(|protocol| broker.addresses(protocol).len());
-    assert_eq!(counts, [1, 1], "{}", broker.ready);
+    let counts = ["amqp", "amqps", "https"].map(|protocol| broker.addresses(protocol).len());
+    assert_eq!(counts, [1, 1, 1], "{}", broker.ready);
     drop(broker);
-    std::fs::write(path("key.pem"), "no key").unwrap();
+    std::fs::write(directory.path("server.key"), "no key").unwrap();
     let line = refused(args);
-    assert!(line.contains("key.pem"), "{line}");
+    assert!(line.contains("server.key"), "{line}");
+}
+
+/// Whether the server at this address shows a certificate that the authority signed.
+async fn is_signed_by(address: SocketAddr, authority: &Authority) -> bool {
+    let stream = soon(tokio::net::TcpStream::connect(address)).await.unwrap();
+    let connector = TlsConnector::from(Arc::new(authority.connector(None)));
+    let name = ServerName::try_from("localhost").unwrap();
+    soon(connector.connect(name, stream)).await.is_ok()
+}
+
+#[tokio::test]
+async fn hangup_reads_the_certificates_again() {
+    let (old, new) = (Authority::new("Test CA"), Authority::new("Next CA"));
+    let directory = Directory::new(&old);
+    let config = tls_config(&directory, "");
+    let address = "127.0.0.1:0";
+    let args = ["--config", &config, "--amqp", address, "--amqps", address, "--https", address];
+    let broker = Broker::start(args);
+    let addresses = ["amqps", "https"].map(|protocol| broker.addresses(protocol)[0]);
+    let mut client = Socket::open(broker.address()).await;
+
+    directory.install(&new, &new.server());
+    broker.signal("HUP");
+    broker.line("SIGHUP: new connections use the TLS files as they are now");
+    for address in addresses {
+        assert!(is_signed_by(address, &new).await && !is_signed_by(address, &old).await);
+    }
+    client.declare("q").await;
+
+    // Half a file, as somebody is writing it.
+    std::fs::write(directory.path("server.key"), "-----BEGIN PRIVATE KEY-----\nMIG").unwrap();
+    broker.signal("HUP");
+    let line = broker.line("SIGHUP: TLS stays as it was");
+    assert!(line.contains("ERROR") && line.contains("server.key"), "{line}");
+    for address in addresses {
+        assert!(is_signed_by(address, &new).await);
+    }
+
+    // Settings are read again, too: what cannot be changed is said, what is wrong changes nothing.
+    directory.install(&old, &old.server());
+    tls_config(&directory, "channel_max = 7\ntls_versions = ['tlsv1.3']");
+    broker.signal("HUP");
+    broker.line("SIGHUP: new connections use the TLS files as they are now");
+    let line = broker.line("SIGHUP: channel_max has changed, which counts after a restart");
+    assert!(line.contains("WARN"), "{line}");
+    tls_config(&directory, "channel_mx = 7");
+    broker.signal("HUP");
+    let line = broker.line("SIGHUP: the settings stay as they were");
+    assert!(line.contains("unknown key"), "{line}");
+    for address in addresses {
+        assert!(is_signed_by(address, &old).await);
+    }
+    client.declare("q").await;
+    broker.signal("TERM");
+    client.refusal().await;
+    drop(client);
+    assert_eq!(tokio::task::spawn_blocking(|| broker.exit_code()).await.unwrap(), Some(0));
+}
+
+/// With nothing to read again it is no reason to end.
+#[test]
+fn hangup_does_no_harm() {
+    let directory = directory();
+    let broker = Broker::start_in(&directory);
+    broker.signal("HUP");
+    broker.signal("TERM");
+    assert_eq!(broker.exit_code(), Some(0));
 }

@@ -14,8 +14,12 @@ use serde_json::json;
 
 #[path = "http/api.rs"]
 mod api;
+#[path = "support/certificates.rs"]
+mod certificates;
 #[path = "http/policies.rs"]
 mod policies;
+#[path = "http/tls.rs"]
+mod tls;
 #[path = "http/users.rs"]
 mod users;
 

@@ -8,6 +8,7 @@
 //! Invariant: no reason for a refusal ever reaches the client, neither in words nor in time.
 
 mod changes;
+mod external;
 mod mechanism;
 mod password;
 mod pattern;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub use changes::{NotPermitted, Patterns, unheard};
+pub use external::External;
 pub use mechanism::{Credentials, MalformedResponse, Mechanism};
 pub use password::{HashingAlgorithm, InvalidPasswordHash, PasswordHash};
 pub use pattern::{InvalidPattern, Pattern};
@@ -63,6 +65,9 @@ pub enum Reason {
     UnknownUser,
     WrongPassword,
     LoopbackOnly,
+    /// For [`External`] only.
+    NoCertificate,
+    NoName,
 }
 
 impl Authenticator {
@@ -129,6 +134,8 @@ impl fmt::Display for Reason {
             Self::UnknownUser => "does not exist",
             Self::WrongPassword => "gave invalid credentials",
             Self::LoopbackOnly => "can only connect via localhost",
+            Self::NoCertificate => "presented no TLS (x.509) certificate",
+            Self::NoName => "has no name in the certificate where it is looked for",
         })
     }
 }

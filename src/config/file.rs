@@ -51,7 +51,7 @@ impl From<toml::Value> for Value {
             toml::Value::Integer(number) => Self::Integer(number),
             toml::Value::Array(values) => Self::List(values.into_iter().map(Self::from).collect()),
             toml::Value::Float(number) => Self::Float(number),
-            toml::Value::Boolean(_) => Self::Other("true or false"),
+            toml::Value::Boolean(value) => Self::Boolean(value),
             toml::Value::Datetime(_) => Self::Other("a date"),
             toml::Value::Table(_) => Self::Other("a section"),
         }

@@ -66,6 +66,9 @@ struct Serve {
     /// Serve the HTTP API here, or "none" [default: 127.0.0.1:15672]
     #[arg(long, value_name = "ADDR:PORT")]
     http: Option<String>,
+    /// The same over TLS [default: none]
+    #[arg(long, value_name = "ADDR:PORT")]
+    https: Option<String>,
     /// Keep everything that survives a restart here [default: ./data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
@@ -87,6 +90,7 @@ impl From<Serve> for Flags {
             ("--amqp", "amqp", several(serve.amqp)),
             ("--amqps", "amqps", several(serve.amqps)),
             ("--http", "http", one(serve.http)),
+            ("--https", "https", one(serve.https)),
             ("--data-dir", "data_dir", one(serve.data_dir)),
             ("--log-format", "log_format", one(serve.log_format)),
         ];

@@ -16,12 +16,14 @@ mod file;
 mod flags;
 mod settings;
 mod source;
+mod tls;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use error::ConfigError;
 pub use settings::{LogFormat, Secret, Settings, Sync, TimeoutAction, Watermark};
+pub use tls::{LoginFrom, SanType, TlsVersion, Verify};
 
 /// Reads the settings. `args` starts with the program's name, as the process's arguments do.
 pub fn load(

@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::error::ConfigError;
 use super::source::{Assignment, Read, Value};
+use super::tls::{LoginFrom, SanType, TlsVersion, Verify};
 use crate::names::{UserName, VhostName};
 
 /// What the broker runs with. A field's name is the key's name in every source.
@@ -22,8 +23,29 @@ pub struct Settings {
     pub tls_certificate_file: Option<PathBuf>,
     /// The certificate's private key, PEM. Default none.
     pub tls_key_file: Option<PathBuf>,
+    /// Who may sign the certificates of clients, PEM. Default none.
+    pub tls_ca_file: Option<PathBuf>,
+    /// The versions of TLS that are spoken. Default `tlsv1.2` and `tlsv1.3`. Not empty.
+    pub tls_versions: Vec<TlsVersion>,
+    /// Whether AMQP clients are asked for a certificate: `none` or `peer`, which needs `tls_ca_file`.
+    /// Default `none`.
+    pub tls_verify: Verify,
+    /// Whether AMQP clients without a certificate are turned away. Default false.
+    pub tls_fail_if_no_peer_cert: bool,
+    /// Which name of its certificate is the user whom a client logs in as with EXTERNAL:
+    /// `distinguished_name`, `common_name` or `subject_alternative_name`. Default the first.
+    pub tls_cert_login_from: LoginFrom,
+    /// Which kind of alternative name: `dns`, `email`, `uri` or `ip`. Default `dns`.
+    pub tls_cert_login_san_type: SanType,
+    /// Which one of that kind, counted from 0. Default 0; 0 to 65535.
+    pub tls_cert_login_san_index: usize,
     /// Address of the HTTP API, or `none`. Default `127.0.0.1:15672`.
     pub http: Option<SocketAddr>,
+    /// The same over TLS. Needs both `tls_` files. Default none.
+    pub https: Option<SocketAddr>,
+    /// Whether HTTP clients need a certificate: `none` or `peer`, which needs `tls_ca_file`. Default
+    /// `none`.
+    pub https_verify: Verify,
     /// Directory that holds everything which survives a restart. Default `./data`.
     pub data_dir: PathBuf,
     /// When a persistent message counts as stored: `always`, when it is synced to the disk, so that it
@@ -115,39 +137,64 @@ pub enum LogFormat {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-impl Settings {
-    /// The keys, in the order of the fields.
-    pub(super) const KEYS: [&'static str; 28] = [
-        "amqp",
-        "amqps",
-        "tls_certificate_file",
-        "tls_key_file",
-        "http",
-        "data_dir",
-        "sync",
-        "disk_free_limit",
-        "memory_high_watermark",
-        "log_format",
-        "log_level",
-        "default_user",
-        "default_pass",
-        "default_vhost",
-        "loopback_users",
-        "frame_max",
-        "channel_max",
-        "heartbeat_seconds",
-        "handshake_timeout_seconds",
-        "message_size_max",
-        "consumers_per_channel_max",
-        "connections_max",
-        "channel_max_per_node",
-        "outbox_bytes_high",
-        "queue_memory",
-        "consumer_timeout",
-        "consumer_timeout_action",
-        "worker_threads",
-    ];
+/// Says once more what fields there are, in their order, for what has to go through all of them.
+macro_rules! keys {
+    ($($field:ident,)*) => {
+        impl Settings {
+            /// The keys, in the order of the fields.
+            pub(super) const KEYS: [&'static str; [$(stringify!($field)),*].len()] =
+                [$(stringify!($field)),*];
 
+            /// The keys whose values differ.
+            pub fn changed(&self, other: &Self) -> Vec<&'static str> {
+                let differ = [$((stringify!($field), self.$field != other.$field)),*];
+                differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+            }
+        }
+    };
+}
+
+keys! {
+    amqp,
+    amqps,
+    tls_certificate_file,
+    tls_key_file,
+    tls_ca_file,
+    tls_versions,
+    tls_verify,
+    tls_fail_if_no_peer_cert,
+    tls_cert_login_from,
+    tls_cert_login_san_type,
+    tls_cert_login_san_index,
+    http,
+    https,
+    https_verify,
+    data_dir,
+    sync,
+    disk_free_limit,
+    memory_high_watermark,
+    log_format,
+    log_level,
+    default_user,
+    default_pass,
+    default_vhost,
+    loopback_users,
+    frame_max,
+    channel_max,
+    heartbeat_seconds,
+    handshake_timeout_seconds,
+    message_size_max,
+    consumers_per_channel_max,
+    connections_max,
+    channel_max_per_node,
+    outbox_bytes_high,
+    queue_memory,
+    consumer_timeout,
+    consumer_timeout_action,
+    worker_threads,
+}
+
+impl Settings {
     pub(super) fn apply(&mut self, assignments: Vec<Assignment>) -> Result<(), ConfigError> {
         for Assignment { origin, key, value } in assignments {
             self.set(key, &value).map_err(|problem| ConfigError::BadValue {
@@ -167,7 +214,25 @@ impl Settings {
                 self.tls_certificate_file = Some(value.text()?.into());
             }
             "tls_key_file" => self.tls_key_file = Some(value.text()?.into()),
+            "tls_ca_file" => self.tls_ca_file = Some(value.text()?.into()),
+            "tls_versions" => {
+                self.tls_versions = value.list(|version| version.word(&TlsVersion::WORDS))?;
+                if self.tls_versions.is_empty() {
+                    return Err("must not be empty".to_owned());
+                }
+            }
+            "tls_verify" => self.tls_verify = value.word(&Verify::WORDS)?,
+            "tls_fail_if_no_peer_cert" => self.tls_fail_if_no_peer_cert = value.boolean()?,
+            "tls_cert_login_from" => self.tls_cert_login_from = value.word(&LoginFrom::WORDS)?,
+            "tls_cert_login_san_type" => {
+                self.tls_cert_login_san_type = value.word(&SanType::WORDS)?;
+            }
+            "tls_cert_login_san_index" => {
+                self.tls_cert_login_san_index = value.integer(0..=u16::MAX)?.into();
+            }
             "http" => self.http = value.optional(Value::address)?,
+            "https" => self.https = value.optional(Value::address)?,
+            "https_verify" => self.https_verify = value.word(&Verify::WORDS)?,
             "data_dir" => self.data_dir = value.text()?.into(),
             "sync" => self.sync = value.word(&Sync::WORDS)?,
             "disk_free_limit" => self.disk_free_limit = value.bytes(0..=1 << 60)?,
@@ -218,20 +283,32 @@ impl Settings {
         if self.amqp.is_empty() && self.amqps.is_empty() {
             return Err(conflict("amqp and amqps are both empty: no client could connect"));
         }
-        if !self.amqps.is_empty() {
-            for (key, file) in [
-                ("tls_certificate_file", &self.tls_certificate_file),
-                ("tls_key_file", &self.tls_key_file),
-            ] {
-                if file.is_none() {
-                    return Err(conflict(&format!("amqps needs {key}, which is not set")));
-                }
+        let is_peer = |verify| verify == Verify::Peer;
+        let (files, ca) = (["tls_certificate_file", "tls_key_file"], ["tls_ca_file"]);
+        for (is_set, key, needed) in [
+            (!self.amqps.is_empty(), "amqps", &files[..]),
+            (self.https.is_some(), "https", &files),
+            (is_peer(self.tls_verify), "tls_verify = \"peer\"", &ca),
+            (is_peer(self.https_verify), "https_verify = \"peer\"", &ca),
+        ] {
+            let is_missing = |file: &&&str| match **file {
+                "tls_certificate_file" => self.tls_certificate_file.is_none(),
+                "tls_key_file" => self.tls_key_file.is_none(),
+                _ => self.tls_ca_file.is_none(),
+            };
+            if is_set && let Some(file) = needed.iter().find(is_missing) {
+                return Err(conflict(&format!("{key} needs {file}, which is not set")));
             }
+        }
+        if self.tls_fail_if_no_peer_cert && !is_peer(self.tls_verify) {
+            let text = "tls_fail_if_no_peer_cert needs tls_verify = \"peer\"";
+            return Err(conflict(text));
         }
         let mut seen: Vec<(&str, SocketAddr)> = Vec::new();
         let listeners = (self.amqp.iter().map(|address| ("amqp", address)))
             .chain(self.amqps.iter().map(|address| ("amqps", address)))
-            .chain(self.http.iter().map(|address| ("http", address)));
+            .chain(self.http.iter().map(|address| ("http", address)))
+            .chain(self.https.iter().map(|address| ("https", address)));
         for (key, &address) in listeners.filter(|(_, address)| address.port() != 0) {
             if let Some((first, _)) = seen.iter().find(|(_, other)| *other == address) {
                 return Err(conflict(&format!(
@@ -251,7 +328,16 @@ impl Default for Settings {
             amqps: Vec::new(),
             tls_certificate_file: None,
             tls_key_file: None,
+            tls_ca_file: None,
+            tls_versions: vec![TlsVersion::Tls12, TlsVersion::Tls13],
+            tls_verify: Verify::None,
+            tls_fail_if_no_peer_cert: false,
+            tls_cert_login_from: LoginFrom::DistinguishedName,
+            tls_cert_login_san_type: SanType::Dns,
+            tls_cert_login_san_index: 0,
             http: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 15672))),
+            https: None,
+            https_verify: Verify::None,
             data_dir: PathBuf::from("./data"),
             sync: Sync::Always,
             disk_free_limit: 50_000_000,

@@ -23,6 +23,7 @@ pub(super) enum Value {
     Text(String),
     Integer(i64),
     Float(f64),
+    Boolean(bool),
     List(Vec<Self>),
     /// Something no key takes; says what it was.
     Other(&'static str),
@@ -78,6 +79,14 @@ impl Value {
             other => return Err(format!("expected a whole number, found {}", other.kind())),
         };
         within(number, limits)
+    }
+
+    pub(super) fn boolean(&self) -> Read<bool> {
+        match self {
+            Self::Boolean(value) => Ok(*value),
+            Self::Text(_) => self.word(&[("true", true), ("false", false)]),
+            other => Err(format!("expected true or false, found {}", other.kind())),
+        }
     }
 
     /// A number with a point in it, or 0 or 1, which are too few to be bytes of anything.
@@ -153,6 +162,7 @@ impl Value {
             Self::Text(_) => "text",
             Self::Integer(_) => "a number",
             Self::Float(_) => "a number with a fraction",
+            Self::Boolean(_) => "true or false",
             Self::List(_) => "a list",
             Self::Other(kind) => kind,
         }

@@ -134,6 +134,11 @@ fn variables_hold_lists_sizes_and_none() {
             ("LEVERET_CONNECTIONS_MAX", "7"),
             ("LEVERET_CONSUMERS_PER_CHANNEL_MAX", "none"),
             ("LEVERET_HTTP", ""),
+            ("LEVERET_HTTPS", "none"),
+            ("LEVERET_TLS_VERSIONS", "tlsv1.3"),
+            ("LEVERET_TLS_CA_FILE", "ca.pem"),
+            ("LEVERET_TLS_VERIFY", "verify_peer"),
+            ("LEVERET_TLS_FAIL_IF_NO_PEER_CERT", "true"),
         ],
     )
     .unwrap();
@@ -145,6 +150,8 @@ fn variables_hold_lists_sizes_and_none() {
     assert_eq!(settings.connections_max, Some(7));
     assert_eq!(settings.consumers_per_channel_max, None);
     assert_eq!(settings.http, Settings::default().http);
+    assert_eq!((settings.https, settings.tls_versions), (None, vec![TlsVersion::Tls13]));
+    assert!(settings.tls_verify == Verify::Peer && settings.tls_fail_if_no_peer_cert);
 }
 
 #[test]
@@ -267,6 +274,15 @@ fn wrong_file_is_refused_with_line_and_remedy() {
             "leveret.toml:1: log_level: \"info,==\" is neither a level (error, warn, info, debug, \
              trace) nor a list such as info,leveret::session=debug",
         ),
+        ("tls_versions = []", "leveret.toml:1: tls_versions: must not be empty"),
+        (
+            "tls_versions = ['tlsv1.1']",
+            "leveret.toml:1: tls_versions: \"tlsv1.1\" is not one of tlsv1.2, tlsv1.3",
+        ),
+        (
+            "tls_fail_if_no_peer_cert = 1",
+            "leveret.toml:1: tls_fail_if_no_peer_cert: expected true or false, found a number",
+        ),
         ("http = 'x'\nhttp = 'y'", "leveret.toml:2: duplicate key"),
     ] {
         assert_eq!(with_file(text).unwrap_err().to_string(), expected, "{text}");
@@ -303,6 +319,10 @@ fn settings_that_do_not_fit_together_are_refused() {
             "amqps = ['[::]:5671']\ntls_certificate_file = 'certificate'",
             "amqps needs tls_key_file, which is not set",
         ),
+        ("https = '[::]:15671'", "https needs tls_certificate_file, which is not set"),
+        ("tls_verify = 'peer'", "tls_verify = \"peer\" needs tls_ca_file, which is not set"),
+        ("https_verify = 'peer'", "https_verify = \"peer\" needs tls_ca_file, which is not set"),
+        ("tls_fail_if_no_peer_cert = true", "tls_fail_if_no_peer_cert needs tls_verify = \"peer\""),
         ("http = '127.0.0.1:5672'", "127.0.0.1:5672 is given twice: to amqp and to http"),
     ] {
         assert_eq!(with_file(text).unwrap_err().to_string(), expected, "{text}");
@@ -332,6 +352,15 @@ fn wrong_command_line_is_refused_in_one_line() {
     }
     let error = with(&["--config", "/no/such/file"], &[]).unwrap_err();
     assert!(error.to_string().starts_with("cannot read /no/such/file: "));
+}
+
+#[test]
+fn changed_settings_are_named() {
+    let defaults = Settings::default();
+    assert!(defaults.changed(&defaults.clone()).is_empty());
+    let changed =
+        with_file("tls_ca_file = 'ca.pem'\nchannel_max = 2047\ndefault_pass = 'x'").unwrap();
+    assert_eq!(defaults.changed(&changed), ["tls_ca_file", "default_pass"]);
 }
 
 #[test]

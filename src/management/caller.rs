@@ -125,7 +125,7 @@ fn log_in(parts: &Parts, api: &Api) -> Result<Arc<User>, Refusal> {
         tracing::warn!(peer = %peer.address, %refused, "HTTP access denied");
         match refused.reason {
             Reason::LoopbackOnly => Refusal::NotAuthorised("User can only log in via localhost"),
-            Reason::UnknownUser | Reason::WrongPassword => Refusal::LoginFailed,
+            _ => Refusal::LoginFailed,
         }
     })
 }
@@ -144,8 +144,6 @@ fn basic(header: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use axum::http::Request;
     use tokio_util::sync::CancellationToken;
 
@@ -167,10 +165,10 @@ mod tests {
             broker: Broker::new(Limits::default(), definitions, Arc::new(messages)),
             authenticator: Arc::new(authenticator),
             listeners: Vec::new(),
+            tls: None,
             now: Box::new(|| Time(0)),
         };
-        let address = SocketAddr::from(([127, 0, 0, 1], 15672));
-        Arc::new(Api { services, address, draining: CancellationToken::new() })
+        Arc::new(Api { services, own: Vec::new(), draining: CancellationToken::new() })
     }
 
     #[tokio::test]

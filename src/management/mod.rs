@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Authenticator;
 use crate::broker::{Broker, node_name};
 use crate::time::Time;
+use crate::transport::tls::Tls;
 
 /// Why the HTTP API could not start. One line each.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,8 @@ pub struct Services {
     pub authenticator: Arc<Authenticator>,
     /// Where AMQP clients connect: the addresses that were really bound.
     pub listeners: Vec<Listener>,
+    /// What those of them use that speak TLS.
+    pub tls: Option<Arc<Tls>>,
     /// The clock that connections go by.
     pub now: Box<dyn Fn() -> Time + Send + Sync>,
 }
@@ -61,6 +64,7 @@ pub enum Protocol {
     Amqp,
     Amqps,
     Http,
+    Https,
 }
 
 impl Protocol {
@@ -70,24 +74,26 @@ impl Protocol {
             Self::Amqp => "amqp",
             Self::Amqps => "amqp/ssl",
             Self::Http => "http",
+            Self::Https => "https",
         }
     }
 }
 
 /// An address that is taken and not served yet: clients wait, and no other process can have it.
-#[derive(Debug)]
 pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Bound {
-    pub fn bind(address: SocketAddr) -> Result<Self, ManagementError> {
+    /// With `tls`, clients have to speak it.
+    pub fn bind(address: SocketAddr, tls: Option<Arc<Tls>>) -> Result<Self, ManagementError> {
         let bind = || {
             let listener = TcpListener::bind(address)?;
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
-            Ok(Self { listener, address })
+            Ok(Self { listener, address, tls })
         };
         bind().map_err(|source| ManagementError::Bind { address, source })
     }
@@ -104,7 +110,8 @@ pub struct Management {
 /// What all requests share.
 struct Api {
     services: Services,
-    address: SocketAddr,
+    /// Where it is served.
+    own: Vec<Listener>,
     draining: CancellationToken,
 }
 
@@ -113,7 +120,7 @@ impl Api {
     fn listeners(&self) -> impl Iterator<Item = Listener> {
         let serving = !self.draining.is_cancelled();
         let amqp = self.services.listeners.iter().copied().filter(move |_| serving);
-        amqp.chain([Listener { protocol: Protocol::Http, address: self.address }])
+        amqp.chain(self.own.iter().copied())
     }
 
     fn now(&self) -> Time {
@@ -122,18 +129,23 @@ impl Api {
 }
 
 impl Management {
-    /// Serves a bound address from now on.
-    pub fn start(bound: Bound, services: Services) -> Result<Self, ManagementError> {
-        let Bound { listener, address } = bound;
-        let api = Arc::new(Api { services, address, draining: CancellationToken::new() });
+    /// Serves bound addresses from now on.
+    pub fn start(bound: Vec<Bound>, services: Services) -> Result<Self, ManagementError> {
+        let own = bound.iter().map(|bound| {
+            let protocol = if bound.tls.is_some() { Protocol::Https } else { Protocol::Http };
+            Listener { protocol, address: bound.address }
+        });
+        let (own, draining) = (own.collect(), CancellationToken::new());
+        let api = Arc::new(Api { services, own, draining });
         let stop = CancellationToken::new();
         let (running, stopped) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let listener = {
+        let mut listeners = Vec::new();
+        for Bound { listener, tls, .. } in bound {
             let _entered = runtime.enter();
-            tokio::net::TcpListener::from_std(listener)?
-        };
-        let serve = socket::serve(listener, handler::router(Arc::clone(&api)), stop.clone());
+            listeners.push((tokio::net::TcpListener::from_std(listener)?, tls));
+        }
+        let serve = socket::serve(listeners, handler::router(Arc::clone(&api)), stop.clone());
         thread::Builder::new().name("management".to_owned()).spawn(move || {
             let _running = running;
             runtime.block_on(serve);
@@ -141,9 +153,9 @@ impl Management {
         Ok(Self { api, stop, stopped })
     }
 
-    /// Where clients can connect.
-    pub fn address(&self) -> SocketAddr {
-        self.api.address
+    /// Where clients can connect, in the order in which it was bound.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.api.own
     }
 
     /// The broker is about to stop: AMQP listeners are gone, and health checks say that it takes no

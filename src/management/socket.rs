@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::convention;
+use crate::transport::tls::Tls;
 
 /// Connections at once; more wait to be accepted until one ends, which an idle one soon does.
 const CONNECTIONS_MAX: usize = 512;
@@ -56,75 +57,122 @@ impl Peer {
     }
 }
 
-pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves all listeners, which share the room for connections.
+pub(super) async fn serve(
+    listeners: Vec<(TcpListener, Option<Arc<Tls>>)>,
+    router: Router,
+    stop: CancellationToken,
+) {
     let connections = TaskTracker::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let accept = async {
-        loop {
-            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((socket, address)) => {
-                    let connection =
-                        converse(socket, Peer { address }, router.clone(), stop.clone());
-                    connections.spawn(async move {
-                        connection.await;
-                        drop(permit);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept an HTTP connection");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    };
-    tokio::select! {
-        () = accept => {}
-        () = stop.cancelled() => {}
+    for (listener, tls) in listeners {
+        let server = Server {
+            tls,
+            router: router.clone(),
+            stop: stop.clone(),
+            connections: connections.clone(),
+            room: Arc::clone(&room),
+        };
+        tokio::spawn(server.accept(listener));
     }
-    drop(listener);
+    stop.cancelled().await;
     connections.close();
     if tokio::time::timeout(DRAIN_MAX, connections.wait()).await.is_err() {
         tracing::warn!("some HTTP requests did not end in time");
     }
 }
 
-/// Serves one connection to its end, or until it has answered what it has begun to read.
-async fn converse(socket: TcpStream, peer: Peer, router: Router, stop: CancellationToken) {
-    // Answers are written whole: waiting for more to send would only delay them.
-    let _ = socket.set_nodelay(true);
-    let service = service_fn(|request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(peer);
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(convention::answer(router, request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME_MAX)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(Socket { stream: socket, stalled: None }), service);
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+/// What the connections of one listener work with.
+#[derive(Clone)]
+struct Server {
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    stop: CancellationToken,
+    connections: TaskTracker,
+    room: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Accepts clients until it is told to stop.
+    async fn accept(self, listener: TcpListener) {
+        let accept = async {
+            loop {
+                let Ok(permit) = Arc::clone(&self.room).acquire_owned().await else { return };
+                match listener.accept().await {
+                    Ok((socket, address)) => {
+                        let connection = self.clone().receive(socket, Peer { address });
+                        self.connections.spawn(async move {
+                            connection.await;
+                            drop(permit);
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept an HTTP connection");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = accept => {}
+            () = self.stop.cancelled() => {}
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(peer = %peer.address, %error, "HTTP connection ended");
+    }
+
+    async fn receive(self, socket: TcpStream, peer: Peer) {
+        // Answers are written whole: waiting for more to send would only delay them.
+        let _ = socket.set_nodelay(true);
+        let Some(tls) = &self.tls else { return self.converse(socket, peer).await };
+        let tls = tls.current();
+        let accepted = tokio::select! {
+            accepted = tokio::time::timeout(HEAD_TIME_MAX, tls.https.accept(socket)) => accepted,
+            () = self.stop.cancelled() => return,
+        };
+        let peer_name = peer.address;
+        match accepted {
+            Ok(Ok(stream)) => self.converse(stream, peer).await,
+            Ok(Err(error)) => {
+                tracing::info!(peer = %peer_name, %error, "TLS handshake failed, for HTTP");
+            }
+            Err(_) => tracing::info!(peer = %peer_name, "TLS handshake timed out, for HTTP"),
+        }
+    }
+
+    /// Serves one connection to its end, or until it has answered what it has begun to read.
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: Peer) {
+        let service = service_fn(|request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            let router = self.router.clone();
+            async move { Ok::<_, Infallible>(convention::answer(router, request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME_MAX)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(Socket { stream, stalled: None }), service);
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(peer = %peer.address, %error, "HTTP connection ended");
+        }
     }
 }
 
 /// A socket whose peer has to read: writing fails when it has not for a while.
-struct Socket {
-    stream: TcpStream,
+struct Socket<S> {
+    stream: S,
     /// Set while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl Socket {
+impl<S> Socket<S> {
     /// Passes on what a write came to, unless it has been waiting for too long.
     fn watch<T>(
         &mut self,
@@ -141,7 +189,7 @@ impl Socket {
     }
 }
 
-impl AsyncRead for Socket {
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -151,7 +199,7 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -175,7 +223,8 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.watch(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

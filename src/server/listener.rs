@@ -9,8 +9,10 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection;
-use super::{Acceptor, ServerError, Shared};
+use super::{Listen, ServerError, Shared};
+use crate::auth::{External, Reason};
 use crate::session::{Peer, Session};
+use crate::transport::tls::{Identity, Tls};
 
 /// Clients that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -33,7 +35,7 @@ pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
     bind().map_err(|source| ServerError::Bind { address, source })
 }
 
-pub(super) async fn accept(listener: TcpListener, acceptor: Option<Acceptor>, shared: Arc<Shared>) {
+pub(super) async fn accept(listener: TcpListener, listen: Listen, shared: Arc<Shared>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -44,10 +46,10 @@ pub(super) async fn accept(listener: TcpListener, acceptor: Option<Acceptor>, sh
                 shared.accepted.fetch_add(1, Ordering::Relaxed);
                 let peer = prepare(&socket, peer);
                 // Two kinds of task, so that a connection in the clear does not pay for TLS's size.
-                match acceptor.clone() {
+                match &listen.tls {
                     None => shared.connections.spawn(run(socket, peer, Arc::clone(&shared))),
-                    Some(acceptor) => {
-                        let task = serve_tls(socket, peer, acceptor, Arc::clone(&shared));
+                    Some(tls) => {
+                        let task = serve_tls(socket, peer, Arc::clone(tls), Arc::clone(&shared));
                         shared.connections.spawn(task)
                     }
                 };
@@ -69,17 +71,28 @@ fn prepare(socket: &TcpStream, peer: SocketAddr) -> Peer {
     let local =
         socket.local_addr().map_or_else(|_| "unknown".to_owned(), |local| local.to_string());
     let is_loopback = peer.ip().to_canonical().is_loopback();
-    Peer { name: format!("{peer} -> {local}"), is_loopback }
+    let external = External::NotOffered;
+    Peer { name: format!("{peer} -> {local}"), is_loopback, external }
 }
 
-async fn serve_tls(socket: TcpStream, peer: Peer, acceptor: Acceptor, shared: Arc<Shared>) {
+async fn serve_tls(socket: TcpStream, mut peer: Peer, tls: Arc<Tls>, shared: Arc<Shared>) {
     let patience = shared.services.offer.handshake_timeout;
+    let tls = tls.current();
     let accepted = tokio::select! {
-        accepted = tokio::time::timeout(patience, acceptor.accept(socket)) => accepted,
+        accepted = tokio::time::timeout(patience, tls.amqps.accept(socket)) => accepted,
         () = shared.stop_listening.cancelled() => return,
     };
     match accepted {
-        Ok(Ok(stream)) => run(stream, peer, shared).await,
+        Ok(Ok(stream)) => {
+            peer.external = match tls.identity(stream.get_ref().1) {
+                Identity::NotAsked => External::NotOffered,
+                Identity::NoCertificate => External::Nobody(Reason::NoCertificate),
+                Identity::NoName => External::Nobody(Reason::NoName),
+                Identity::Name(name) => External::User(name.into()),
+            };
+            drop(tls);
+            run(stream, peer, shared).await;
+        }
         Ok(Err(error)) => tracing::info!(peer = peer.name, %error, "TLS handshake failed"),
         Err(_) => tracing::info!(peer = peer.name, "TLS handshake timed out"),
     }

@@ -9,7 +9,6 @@ mod connection;
 mod expiry;
 mod listener;
 mod resources;
-mod tls;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -25,9 +24,9 @@ use tokio_util::task::TaskTracker;
 use self::clock::Clock;
 use crate::delivery::{Outbox, Outgoing};
 use crate::session::Services;
+use crate::transport::tls::Tls;
 
 pub use self::resources::Resources;
-pub use self::tls::{Acceptor, acceptor as tls_acceptor};
 
 /// How long clients have to answer our close when the broker stops.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
@@ -40,8 +39,14 @@ const SHUTDOWN_REASON: &str = "broker forced connection closure with reason 'shu
 pub enum ServerError {
     #[error("cannot listen on {address}: {source}")]
     Bind { address: SocketAddr, source: std::io::Error },
-    #[error("cannot use {file}: {reason}")]
-    Certificate { file: String, reason: String },
+}
+
+/// An address to listen on, and how.
+#[derive(Clone)]
+pub struct Listen {
+    pub address: SocketAddr,
+    /// Clients have to speak TLS.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// A running server.
@@ -67,18 +72,11 @@ impl Server {
     pub async fn start(
         services: Arc<Services>,
         clock: Clock,
-        amqp: &[SocketAddr],
-        amqps: &[SocketAddr],
-        acceptor: Option<Acceptor>,
+        listen: Vec<Listen>,
     ) -> Result<Self, ServerError> {
         let mut listeners = Vec::new();
-        for (address, tls) in amqp
-            .iter()
-            .map(|address| (address, false))
-            .chain(amqps.iter().map(|address| (address, true)))
-        {
-            let listener = listener::bind(*address)?;
-            listeners.push((listener, if tls { acceptor.clone() } else { None }));
+        for listen in listen {
+            listeners.push((listener::bind(listen.address)?, listen));
         }
         let shared = Arc::new(Shared {
             services,
@@ -91,9 +89,9 @@ impl Server {
         let broker = Arc::clone(&shared.services.broker);
         tokio::spawn(expiry::run(broker, clock, shared.stop_listening.clone()));
         let mut addresses = Vec::new();
-        for (listener, acceptor) in listeners {
-            addresses.push((local_address(&listener)?, acceptor.is_some()));
-            tokio::spawn(listener::accept(listener, acceptor, Arc::clone(&shared)));
+        for (listener, listen) in listeners {
+            addresses.push((local_address(&listener)?, listen.tls.is_some()));
+            tokio::spawn(listener::accept(listener, listen, Arc::clone(&shared)));
         }
         Ok(Self { shared, addresses })
     }

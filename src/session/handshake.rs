@@ -8,7 +8,7 @@ use super::rights::Rights;
 use super::source::Sources;
 use super::throttle::Throttle;
 use super::{Capabilities, Offer, Peer, Services};
-use crate::auth::{AuthenticationError, Mechanism};
+use crate::auth::{AuthenticationError, External, Mechanism};
 use crate::broker::{COMPATIBLE_VERSION, Connected, NotOpened, Publisher, Vhost, Whose};
 use crate::delivery::Outbox;
 use crate::names::{UserName, VhostName};
@@ -63,12 +63,17 @@ impl Handshake {
     }
 
     /// The protocol header was right.
-    pub(super) fn start(&mut self, output: &mut Output) {
+    pub(super) fn start(&mut self, peer: &Peer, output: &mut Output) {
+        let mut mechanisms = Mechanism::OFFERED.to_owned();
+        if peer.external.is_offered() {
+            mechanisms.push(' ');
+            mechanisms.push_str(External::MECHANISM);
+        }
         let start = Start {
             version_major: 0,
             version_minor: 9,
             server_properties: server_properties(),
-            mechanisms: Mechanism::OFFERED.as_bytes(),
+            mechanisms: mechanisms.as_bytes(),
             locales: b"en_US",
         };
         send(output, connection::Method::Start(start));
@@ -83,16 +88,21 @@ impl Handshake {
         output: &mut Output,
     ) -> Result<(), LoginFailure> {
         self.capabilities = capabilities(&start_ok.client_properties);
-        let Some(mechanism) = Mechanism::parse(start_ok.mechanism) else {
-            let why = format!("unknown authentication mechanism '{}'", start_ok.mechanism);
-            return Err(LoginFailure::Malformed(why));
+        let StartOk { mechanism: name, response, .. } = start_ok;
+        let authenticator = &services.authenticator;
+        let login = if name == External::MECHANISM && peer.external.is_offered() {
+            let login = authenticator.login_external(&peer.external, peer.is_loopback);
+            login.map_err(AuthenticationError::Refused)
+        } else {
+            let Some(mechanism) = Mechanism::parse(name) else {
+                let why = format!("unknown authentication mechanism '{name}'");
+                return Err(LoginFailure::Malformed(why));
+            };
+            authenticator.authenticate(mechanism, response, peer.is_loopback)
         };
-        let login =
-            services.authenticator.authenticate(mechanism, start_ok.response, peer.is_loopback);
         self.user = login.map_err(|error| match error {
             AuthenticationError::Malformed(why) => LoginFailure::Malformed(why.to_string()),
             AuthenticationError::Refused(why) => {
-                let name = mechanism.name();
                 let text = format!(
                     "Login was refused using authentication mechanism {name}. For details see the broker logfile."
                 );

@@ -47,7 +47,7 @@ use self::handshake::{Handshake, Step};
 use self::open::{Open, Turn};
 use self::output::Output;
 use self::timers::Timers;
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, External};
 use crate::broker::Broker;
 use crate::delivery::{Outbox, Outgoing};
 use crate::protocol::frame::{FRAME_SIZE_BEFORE_TUNE, Greeting, PROTOCOL_HEADER, Ready, greeting};
@@ -96,6 +96,8 @@ pub struct Peer {
     /// `peer_ip:port -> local_ip:port`, the connection's name (B2.4).
     pub name: String,
     pub is_loopback: bool,
+    /// Who its TLS certificate says it is.
+    pub external: External,
 }
 
 /// What a client said it can do (B2.3).
@@ -211,7 +213,7 @@ impl Session {
         };
         if matches!(handshake.step, Step::Header) {
             if greeting(chunk) == Greeting::Accepted {
-                handshake.start(&mut self.output);
+                handshake.start(&self.peer, &mut self.output);
             } else {
                 // Whatever this is, it learns what we speak (B1.1).
                 tracing::info!(peer = self.peer.name, "not AMQP 0-9-1");

@@ -30,6 +30,14 @@ pub fn start() -> Api {
 }
 
 pub fn start_with(limits: Limits, listeners: Vec<(Protocol, &str)>) -> Api {
+    let services = services(limits, listeners);
+    let broker = Arc::clone(&services.broker);
+    let bound = Bound::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+    Api { broker, management: Management::start(vec![bound], services).unwrap() }
+}
+
+/// What [`start`] starts with, but for the listeners.
+pub fn services(limits: Limits, listeners: Vec<(Protocol, &str)>) -> Services {
     let broker =
         Broker::new(limits, Arc::new(MemoryDefinitions::default()), Arc::new(MemoryMessages));
     broker.create_vhost(&VhostName::from("/"));
@@ -59,14 +67,13 @@ pub fn start_with(limits: Limits, listeners: Vec<(Protocol, &str)>) -> Api {
         .into_iter()
         .map(|(protocol, address)| Listener { protocol, address: address.parse().unwrap() })
         .collect();
-    let services = Services {
-        broker: Arc::clone(&broker),
+    Services {
+        broker,
         authenticator: Arc::new(authenticator),
         listeners,
+        tls: None,
         now: Box::new(|| Time(1_700_000_000_000)),
-    };
-    let bound = Bound::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    Api { broker, management: Management::start(bound, services).unwrap() }
+    }
 }
 
 #[derive(Debug)]
@@ -108,7 +115,7 @@ pub fn basic(user: &str, password: &str) -> String {
 
 impl Api {
     pub fn address(&self) -> SocketAddr {
-        self.management.address()
+        self.management.listeners()[0].address
     }
 
     /// GET as a user whose password is the name; nobody when that is empty.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use leveret::auth::{External, Reason};
 use leveret::broker::Limits;
 use leveret::protocol::method::{channel, connection};
 use leveret::protocol::{FieldTable, FieldValue, Method};
@@ -203,6 +204,42 @@ fn both_mechanisms_log_in() {
     world.connect_as(&client("PLAIN", b"\0guest\0guest"));
     let response = amqplain(&[("LOGIN", "guest"), ("PASSWORD", "guest")]);
     world.connect_as(&client("AMQPLAIN", &response));
+}
+
+/// Behaviour B2.5: the client is whom its certificate names, whatever it says itself.
+#[test]
+fn external_is_offered_where_a_certificate_can_be_there() {
+    let nobody = External::Nobody(Reason::NoCertificate);
+    for (external, is_offered, is_accepted) in [
+        (External::NotOffered, false, false),
+        (nobody, true, false),
+        (External::User("mouse".into()), true, false),
+        (External::User("guest".into()), true, true),
+    ] {
+        let world = World::new();
+        let peer = world.dial_with(external.clone());
+        peer.send_header();
+        let start = peer.expect_start();
+        let Method::Connection(connection::Method::Start(start)) = start.method() else {
+            unreachable!();
+        };
+        let mechanisms = start.mechanisms.split(|byte| *byte == b' ').collect::<Vec<_>>();
+        assert_eq!(mechanisms.contains(&&b"EXTERNAL"[..]), is_offered, "{external:?}");
+        peer.send_start_ok(&client("EXTERNAL", b"fox"));
+        if is_accepted {
+            peer.expect_tune();
+            continue;
+        }
+        if is_offered {
+            let text = "ACCESS_REFUSED - Login was refused using authentication mechanism EXTERNAL. \
+                        For details see the broker logfile.";
+            peer.expect_connection_error(403, text, 0, 0);
+        }
+        expect_doom(&world, &peer);
+    }
+    // A certificate is no reason not to take a password.
+    let peer = World::new().dial_with(External::User("mouse".into()));
+    peer.handshake(&Client::default());
 }
 
 /// Behaviour B2.6: no word about it, whatever the client can do.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "../support/certificates.rs"]
+mod certificates;
 #[path = "../support/process.rs"]
 mod process;
 #[path = "../support/server.rs"]

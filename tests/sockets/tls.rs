@@ -1,60 +1,123 @@
-//! Sessions over TLS, with a certificate made for the test.
+//! Sessions over TLS, with certificates made for the test.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::certificates::{Authority, Directory, Issued, client, expired};
 use crate::server::{TestServer, soon};
-use crate::socket::{Socket, frame_of};
+use crate::socket::{Socket, frame_of, handshake_of};
+use leveret::auth::{PasswordHash, Patterns, User, UserLimits, unheard};
+use leveret::broker::Limits;
+use leveret::config::{LoginFrom, TlsVersion, Verify};
+use leveret::protocol::Method;
 use leveret::protocol::method::{basic, channel, connection};
-use leveret::server::{ServerError, tls_acceptor};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use tokio::io::AsyncWriteExt;
+use leveret::server::Listen;
+use leveret::session::Offer;
+use leveret::transport::tls::{Options, Tls};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, version};
 
+/// A server with certificates of its own authority.
 struct Scene {
+    authority: Authority,
+    directory: Directory,
+    tls: Arc<Tls>,
     server: TestServer,
-    certificate: CertificateDer<'static>,
 }
 
 async fn scene() -> Scene {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let (chain, key) = (directory.path().join("chain.pem"), directory.path().join("key.pem"));
-    std::fs::write(&chain, cert.pem()).unwrap();
-    std::fs::write(&key, signing_key.serialize_pem()).unwrap();
-    let server = TestServer::with_tls(tls_acceptor(&chain, &key).unwrap()).await;
-    Scene { server, certificate: cert.der().clone() }
+    scene_with(Offer::default(), |_| {}).await
 }
 
-impl Scene {
-    fn connector(&self) -> TlsConnector {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        TlsConnector::from(Arc::new(config))
-    }
+async fn scene_with(offer: Offer, change: impl FnOnce(&mut Options)) -> Scene {
+    let authority = Authority::new("Test CA");
+    let directory = Directory::new(&authority);
+    let mut options = directory.options();
+    change(&mut options);
+    let tls = Arc::new(Tls::load(options).unwrap());
+    let listen = Listen { address: "127.0.0.1:0".parse().unwrap(), tls: Some(Arc::clone(&tls)) };
+    let server = TestServer::listening(Limits::default(), offer, listen).await;
+    Scene { authority, directory, tls, server }
+}
 
-    async fn open(&self) -> Socket<TlsStream<TcpStream>> {
+/// Clients are asked for certificates.
+fn asking(options: &mut Options) {
+    options.verify = Verify::Peer;
+}
+
+type Stream = TlsStream<TcpStream>;
+
+impl Scene {
+    async fn open(&self) -> Socket<Stream> {
         self.open_over(TcpStream::connect(self.server.address).await.unwrap()).await
     }
 
-    async fn open_over(&self, stream: TcpStream) -> Socket<TlsStream<TcpStream>> {
-        let name = ServerName::try_from("localhost").unwrap();
-        let stream = soon(self.connector().connect(name, stream)).await.unwrap();
+    async fn open_over(&self, stream: TcpStream) -> Socket<Stream> {
+        let stream = connect_over(stream, self.authority.connector(None)).await.unwrap();
         let mut socket = Socket::new(stream);
         socket.log_in().await;
         socket
     }
+
+    /// TLS is up, if the client thinks so. In TLS 1.3 the server may think otherwise.
+    async fn connect(&self, config: ClientConfig) -> std::io::Result<Socket<Stream>> {
+        let stream = TcpStream::connect(self.server.address).await.unwrap();
+        connect_over(stream, config).await.map(Socket::new)
+    }
+
+    /// What a client with this certificate is offered to log in with; `None` when it is turned away.
+    async fn mechanisms(&self, own: Option<&Issued>) -> Option<String> {
+        let mut socket = self.connect(self.authority.connector(own)).await.ok()?;
+        socket.send(b"AMQP\x00\x00\x09\x01").await;
+        let start = socket.maybe_frame().await?;
+        match start.method() {
+            Method::Connection(connection::Method::Start(start)) => {
+                Some(String::from_utf8(start.mechanisms.to_vec()).unwrap())
+            }
+            other => panic!("expected start, got {other:?}"),
+        }
+    }
+
+    /// Logs in by certificate: the refusal, if there is one.
+    async fn log_in(&self, own: Option<&Issued>) -> Result<(), (u16, String)> {
+        let mut socket = self.connect(self.authority.connector(own)).await.unwrap();
+        socket.send(&handshake_of("EXTERNAL", b"")).await;
+        socket.frame().await;
+        let answer = socket.frame().await;
+        match answer.method() {
+            Method::Connection(connection::Method::Tune(_)) => {
+                socket.frame().await;
+                socket.call(1, channel::Open {}, channel::OpenOk {}).await;
+                Ok(())
+            }
+            Method::Connection(connection::Method::Close(close)) => {
+                Err((close.reply_code, close.reply_text.to_owned()))
+            }
+            other => panic!("expected tune or close, got {other:?}"),
+        }
+    }
+
+    /// A user without a password who may do everything.
+    fn add_user(&self, name: &str) {
+        let user = User {
+            name: name.into(),
+            password: PasswordHash::none(),
+            tags: Vec::new(),
+            limits: UserLimits::default(),
+        };
+        let authenticator = &self.server.authenticator;
+        authenticator.put_user(user, unheard());
+        authenticator.permit(&name.into(), &"/".into(), Patterns::EVERYTHING, unheard()).unwrap();
+    }
+}
+
+async fn connect_over(stream: TcpStream, config: ClientConfig) -> std::io::Result<Stream> {
+    let name = ServerName::try_from("localhost").unwrap();
+    soon(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
 }
 
 #[tokio::test]
@@ -98,10 +161,16 @@ async fn last_bytes_for_a_slow_reader_are_not_held_back() {
 #[tokio::test]
 async fn whoever_does_not_speak_tls_is_turned_away() {
     let scene = scene().await;
+    for junk in [&crate::socket::handshake()[..], b"GET / HTTP/1.1\r\n\r\n", &[0xff; 5000]] {
+        let mut plain = Socket::dial(scene.server.address).await;
+        plain.send(junk).await;
+        let answer = plain.rest().await;
+        assert!(!answer.starts_with(b"AMQP"), "{answer:?}");
+    }
+    // A handshake that begins well.
     let mut plain = Socket::dial(scene.server.address).await;
-    plain.send(&crate::socket::handshake()).await;
-    let answer = plain.rest().await;
-    assert!(!answer.starts_with(b"AMQP"), "{answer:?}");
+    plain.send(&[0x16, 0x03, 0x01, 0x00, 0x05, 0x01, 0xff, 0xff, 0xff, 0xff]).await;
+    assert!(!plain.rest().await.starts_with(b"AMQP"));
     scene.open().await;
 }
 
@@ -121,25 +190,190 @@ async fn half_a_tls_handshake_holds_up_nobody() {
     assert!(stopped.await.is_ok(), "clients that never logged in held the server up");
 }
 
-#[test]
-fn unusable_certificate_files_are_named() {
-    let directory = tempfile::tempdir().unwrap();
-    let (missing, empty) =
-        (directory.path().join("missing.pem"), directory.path().join("empty.pem"));
-    std::fs::write(&empty, "").unwrap();
-    for (chain, key, named) in [(&missing, &empty, &missing), (&empty, &missing, &empty)] {
-        match tls_acceptor(chain, key).err() {
-            Some(error @ ServerError::Certificate { .. }) => {
-                let line = error.to_string();
-                assert!(line.contains(&named.display().to_string()), "{line}");
-                assert!(!line.contains('\n'), "{line}");
-            }
-            other => panic!("{other:?}"),
+#[tokio::test]
+async fn handshake_that_never_ends_is_ended() {
+    let offer = Offer { handshake_timeout: Duration::from_millis(200), ..Offer::default() };
+    let scene = scene_with(offer, |_| {}).await;
+    for begun in [&[][..], &[0x16, 0x03, 0x01, 0x02, 0x00]] {
+        let mut stream = TcpStream::connect(scene.server.address).await.unwrap();
+        stream.write_all(begun).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = soon(stream.read_to_end(&mut answer)).await;
+        assert!(answer.is_empty(), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn new_certificate_is_for_new_connections() {
+    let scene = scene().await;
+    let mut old = scene.open().await;
+    let renewed = Authority::new("Next CA");
+    scene.directory.install(&renewed, &renewed.server());
+    // Nobody has said so yet.
+    scene.open().await;
+    scene.tls.reload(scene.directory.options()).unwrap();
+    assert!(scene.connect(scene.authority.connector(None)).await.is_err(), "the old certificate");
+    scene.connect(renewed.connector(None)).await.unwrap().log_in().await;
+    old.call(2, channel::Open {}, channel::OpenOk {}).await;
+
+    // What is wrong is reported, and changes nothing.
+    let other = Authority::new("Other CA").server();
+    for (file, content) in [
+        ("server.key", "no key"),
+        ("server.key", &*other.key),
+        ("server.pem", "no certificate"),
+        ("server.pem", &renewed.server().certificate),
+        ("ca.pem", ""),
+    ] {
+        scene.directory.install(&renewed, &renewed.server());
+        std::fs::write(scene.directory.path(file), content).unwrap();
+        let mut options = scene.directory.options();
+        asking(&mut options);
+        let error = scene.tls.reload(options).unwrap_err().to_string();
+        assert!(error.starts_with("cannot use ") && !error.contains('\n'), "{error}");
+        scene.connect(renewed.connector(None)).await.unwrap().log_in().await;
+    }
+    old.call(3, channel::Open {}, channel::OpenOk {}).await;
+}
+
+#[tokio::test]
+async fn versions_are_those_that_are_allowed() {
+    let (v12, v13) = (&version::TLS12, &version::TLS13);
+    for (allowed, spoken, is_accepted) in [
+        (vec![TlsVersion::Tls12, TlsVersion::Tls13], v12, true),
+        (vec![TlsVersion::Tls12, TlsVersion::Tls13], v13, true),
+        (vec![TlsVersion::Tls13], v12, false),
+        (vec![TlsVersion::Tls13], v13, true),
+        (vec![TlsVersion::Tls12], v12, true),
+        (vec![TlsVersion::Tls12], v13, false),
+    ] {
+        let said = format!("{allowed:?} {:?}", spoken.version);
+        let scene = scene_with(Offer::default(), |options| options.versions = allowed).await;
+        let connected = scene.connect(scene.authority.connector_of(&[spoken], None)).await;
+        assert_eq!(connected.is_ok(), is_accepted, "{said}");
+        if let Ok(mut socket) = connected {
+            socket.log_in().await;
         }
     }
-    // A certificate that belongs to another key.
-    let pem = || generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(&missing, pem().cert.pem()).unwrap();
-    std::fs::write(&empty, pem().signing_key.serialize_pem()).unwrap();
-    assert!(tls_acceptor(&missing, &empty).is_err());
+}
+
+const BOTH: &str = "PLAIN AMQPLAIN";
+const ALL: &str = "PLAIN AMQPLAIN EXTERNAL";
+
+/// EXTERNAL is offered where a certificate can be there, also to those who have none: they learn why.
+#[tokio::test]
+async fn client_certificates_are_verified() {
+    let stranger = Authority::new("Test CA");
+    for (verify, is_required) in
+        [(Verify::None, false), (Verify::Peer, false), (Verify::Peer, true)]
+    {
+        let change = |options: &mut Options| {
+            options.verify = verify;
+            options.fail_if_no_peer_cert = is_required;
+        };
+        let scene = scene_with(Offer::default(), change).await;
+        let good = scene.authority.client("till");
+        let unknown = stranger.client("till");
+        let expired = scene.authority.issue(&expired(client("till")));
+        // A server's certificate is no client's.
+        let mut server = client("till");
+        server.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        let server = scene.authority.issue(&server);
+        let bad = if verify == Verify::None { Some(BOTH) } else { None };
+        let none = if is_required { None } else { Some(ALL) };
+        for (own, expected) in [
+            (Some(&good), if verify == Verify::None { Some(BOTH) } else { Some(ALL) }),
+            (None, if verify == Verify::None { Some(BOTH) } else { none }),
+            (Some(&unknown), bad),
+            (Some(&expired), bad),
+            (Some(&server), bad),
+        ] {
+            let offered = scene.mechanisms(own).await;
+            assert_eq!(offered.as_deref(), expected, "{verify:?} {is_required}");
+        }
+    }
+}
+
+fn refused() -> Result<(), (u16, String)> {
+    let text = "ACCESS_REFUSED - Login was refused using authentication mechanism EXTERNAL. For \
+                details see the broker logfile.";
+    Err((403, text.to_owned()))
+}
+
+#[tokio::test]
+async fn certificate_logs_in_as_the_user_it_names() {
+    let scene = scene_with(Offer::default(), asking).await;
+    let till = scene.authority.client("till");
+    assert_eq!(scene.log_in(Some(&till)).await, refused(), "there is no such user");
+    scene.add_user("till");
+    assert_eq!(scene.log_in(Some(&till)).await, refused(), "that is only a part of the name");
+    scene.add_user("CN=till");
+    assert_eq!(scene.log_in(Some(&till)).await, Ok(()));
+    assert_eq!(scene.log_in(None).await, refused());
+    assert_eq!(scene.log_in(Some(&scene.authority.client("mouse"))).await, refused());
+
+    // Which name it is can be changed while it runs.
+    let mut options = scene.directory.options();
+    asking(&mut options);
+    options.login.from = LoginFrom::CommonName;
+    scene.tls.reload(options.clone()).unwrap();
+    assert_eq!(scene.log_in(Some(&till)).await, Ok(()), "by its common name");
+    options.login.from = LoginFrom::SubjectAlternativeName;
+    scene.tls.reload(options).unwrap();
+    assert_eq!(scene.log_in(Some(&till)).await, refused(), "it has no other name");
+    let mut named = client("nobody");
+    named.subject_alt_names = vec![rcgen::SanType::DnsName("till".try_into().unwrap())];
+    assert_eq!(scene.log_in(Some(&scene.authority.issue(&named))).await, Ok(()));
+}
+
+/// A session that is resumed shows no certificate, so none is: who was let in before an authority was
+/// taken away, or before the certificate expired, is asked again.
+#[tokio::test]
+async fn sessions_of_verified_clients_are_not_resumed() {
+    use tokio_rustls::rustls::HandshakeKind;
+
+    for version in [&version::TLS12, &version::TLS13] {
+        for verify in [Verify::None, Verify::Peer] {
+            let scene = scene_with(Offer::default(), |options| options.verify = verify).await;
+            let own = scene.authority.client("till");
+            let config = scene.authority.connector_of(&[version], Some(&own));
+            let mut kinds = Vec::new();
+            for _ in 0..2 {
+                let mut socket = scene.connect(config.clone()).await.unwrap();
+                // Tickets come with the first bytes.
+                socket.log_in().await;
+                kinds.push(socket.stream.get_ref().1.handshake_kind().unwrap());
+            }
+            let again =
+                if verify == Verify::None { HandshakeKind::Resumed } else { HandshakeKind::Full };
+            assert_eq!(kinds, [HandshakeKind::Full, again], "{verify:?}");
+        }
+    }
+}
+
+#[test]
+fn unusable_certificate_files_are_named() {
+    let authority = Authority::new("Test CA");
+    for (file, content) in [
+        ("server.pem", None),
+        ("server.pem", Some("")),
+        ("server.key", None),
+        ("server.key", Some("")),
+        // It belongs to another certificate.
+        ("server.key", Some(&*authority.server().key)),
+        ("ca.pem", None),
+        ("ca.pem", Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")),
+    ] {
+        let directory = Directory::new(&authority);
+        let path = directory.path(file);
+        match content {
+            Some(content) => std::fs::write(&path, content).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+        let mut options = directory.options();
+        asking(&mut options);
+        let line = Tls::load(options).map(drop).unwrap_err().to_string();
+        assert!(line.starts_with(&format!("cannot use {}: ", path.display())), "{line}");
+        assert!(!line.contains('\n'), "{line}");
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use bytes::{Bytes, BytesMut};
+use leveret::auth::External;
 use leveret::protocol::frame::{FRAME_OVERHEAD, parse_frame};
 use leveret::protocol::{ContentHeader, FrameKind, Method};
 use leveret::session::{self, Services, Session};
@@ -37,11 +38,12 @@ pub struct Link {
 }
 
 impl Link {
-    pub fn new(services: Arc<Services>, is_loopback: bool, now: Time) -> Self {
+    pub fn new(services: Arc<Services>, is_loopback: bool, external: External, now: Time) -> Self {
         let name = "127.0.0.1:50000 -> 127.0.0.1:5672".to_owned();
         let frame_max = services.offer.frame_max;
+        let peer = session::Peer { name, is_loopback, external };
         Self {
-            session: Session::new(services, session::Peer { name, is_loopback }, now),
+            session: Session::new(services, peer, now),
             input: BytesMut::new(),
             fresh: false,
             arrived: Vec::new(),

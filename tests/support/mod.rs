@@ -30,7 +30,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use leveret::auth::Authenticator;
+use leveret::auth::{Authenticator, External};
 use leveret::broker::{Broker, Found, Limits, Resource};
 use leveret::delivery::Outgoing;
 use leveret::message::Position;
@@ -239,12 +239,17 @@ impl World {
 
     /// A connection over which nothing has been sent yet.
     pub fn dial(&self) -> Peer {
-        Peer::new(Rc::clone(&self.shared), true)
+        self.dial_with(External::NotOffered)
+    }
+
+    /// The same over TLS, where clients are asked for a certificate.
+    pub fn dial_with(&self, external: External) -> Peer {
+        Peer::new(Rc::clone(&self.shared), true, external)
     }
 
     /// The same from another machine.
     pub fn dial_from_afar(&self) -> Peer {
-        Peer::new(Rc::clone(&self.shared), false)
+        Peer::new(Rc::clone(&self.shared), false, External::NotOffered)
     }
 
     pub fn now(&self) -> Time {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use leveret::auth::External;
 use leveret::protocol::frame::{FRAME_OVERHEAD, PROTOCOL_HEADER, write_heartbeat, write_method};
 use leveret::protocol::method::{channel, connection};
 use leveret::protocol::{ChannelNumber, FieldTable, FieldValue, Method, MethodId};
@@ -53,8 +54,8 @@ pub struct Peer {
 pub struct Blamed(MethodId);
 
 impl Peer {
-    pub(super) fn new(shared: Rc<Shared>, is_loopback: bool) -> Self {
-        let link = Link::new(shared.services.clone(), is_loopback, shared.now.get());
+    pub(super) fn new(shared: Rc<Shared>, is_loopback: bool, external: External) -> Self {
+        let link = Link::new(shared.services.clone(), is_loopback, external, shared.now.get());
         let link = Rc::new(RefCell::new(link));
         shared.links.borrow_mut().push(Rc::downgrade(&link));
         Self { shared, link }

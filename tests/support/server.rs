@@ -12,7 +12,7 @@ use leveret::auth::Authenticator;
 use leveret::broker::{Broker, Limits};
 use leveret::queue::{ConnectionId, Counts, Effects, Queue};
 use leveret::server::clock::Clock;
-use leveret::server::{Acceptor, Server};
+use leveret::server::{Listen, Server};
 use leveret::session::{Offer, Services};
 use leveret::storage::memory::{MemoryDefinitions, MemoryMessages};
 
@@ -23,6 +23,7 @@ pub struct TestServer {
     pub server: Server,
     pub address: SocketAddr,
     pub broker: Arc<Broker>,
+    pub authenticator: Arc<Authenticator>,
     clock: Clock,
 }
 
@@ -32,28 +33,27 @@ impl TestServer {
     }
 
     pub async fn with(limits: Limits, offer: Offer) -> Self {
-        Self::build(limits, offer, None).await
+        let listen = Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), tls: None };
+        Self::listening(limits, offer, listen).await
     }
 
-    pub async fn with_tls(acceptor: Acceptor) -> Self {
-        Self::build(Limits::default(), Offer::default(), Some(acceptor)).await
-    }
-
-    async fn build(limits: Limits, offer: Offer, acceptor: Option<Acceptor>) -> Self {
+    /// Whose only listener is this one.
+    pub async fn listening(limits: Limits, offer: Offer, listen: Listen) -> Self {
         let broker =
             Broker::new(limits, Arc::<MemoryDefinitions>::default(), Arc::new(MemoryMessages));
         broker.create_vhost(&"/".into());
         let authenticator = Authenticator::new(vec!["guest".into()]);
         authenticator.add_default_user("guest".into(), "guest", "/".into());
         let authenticator = Arc::new(authenticator);
-        let services = Arc::new(Services { broker: Arc::clone(&broker), authenticator, offer });
-        let any_port = [SocketAddr::from(([127, 0, 0, 1], 0))];
-        let (amqp, amqps) =
-            if acceptor.is_some() { (&[][..], &any_port[..]) } else { (&any_port[..], &[][..]) };
+        let services = Services {
+            broker: Arc::clone(&broker),
+            authenticator: Arc::clone(&authenticator),
+            offer,
+        };
         let clock = Clock::start();
-        let server = Server::start(services, clock, amqp, amqps, acceptor).await.unwrap();
+        let server = Server::start(Arc::new(services), clock, vec![listen]).await.unwrap();
         let (address, _) = *server.addresses.first().unwrap();
-        Self { server, address, broker, clock }
+        Self { server, address, broker, authenticator, clock }
     }
 
     pub fn url(&self) -> String {

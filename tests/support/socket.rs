@@ -187,11 +187,16 @@ pub fn raw_frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
 
 /// Protocol header to connection.open, as from a client that does not wait.
 pub fn handshake() -> Vec<u8> {
+    handshake_of("PLAIN", b"\0guest\0guest")
+}
+
+/// The same with another way to log in.
+pub fn handshake_of(mechanism: &str, response: &[u8]) -> Vec<u8> {
     let capabilities: FieldTable =
         [("authentication_failure_close", FieldValue::Bool(true))].into_iter().collect();
     let mut client_properties = FieldTable::new();
     client_properties.insert("capabilities", FieldValue::Table(capabilities));
-    let (mechanism, response, locale) = ("PLAIN", &b"\0guest\0guest"[..], "en_US");
+    let locale = "en_US";
     [
         PROTOCOL_HEADER.to_vec(),
         frame_of(0, connection::StartOk { client_properties, mechanism, response, locale }),

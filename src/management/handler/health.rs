@@ -9,11 +9,12 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
-use super::Name;
+use super::{Name, Segments};
 use crate::broker::Resource;
 use crate::management::caller::{Anybody, Caller};
 use crate::management::refusal::Refusal;
-use crate::management::{Api, Protocol, node_name};
+use crate::management::{Api, Listener, Protocol, node_name};
+use crate::transport::tls::Expiry;
 
 pub(super) fn router() -> Router<Arc<Api>> {
     Router::new()
@@ -24,6 +25,7 @@ pub(super) fn router() -> Router<Arc<Api>> {
         .route("/node-is-mirror-sync-critical", get(single_node))
         .route("/port-listener/{port}", get(port_listener))
         .route("/protocol-listener/{protocols}", get(protocol_listener))
+        .route("/certificate-expiration/{within}/{unit}", get(certificate_expiration))
         .route("/is-in-service", get(is_in_service))
         .route("/below-node-connection-limit", get(below_node_connection_limit))
         .route("/ready-to-serve-clients", get(ready_to_serve_clients))
@@ -134,6 +136,66 @@ fn normalize(name: &str) -> String {
     protocol.as_str().to_owned()
 }
 
+/// 503 names the listeners that use a certificate which is no longer good after that time, or an
+/// authority whose certificate is not.
+async fn certificate_expiration(
+    _: Caller,
+    State(api): State<Arc<Api>>,
+    Segments((within, unit)): Segments<(String, String)>,
+) -> Result<Response, Refusal> {
+    let seconds = seconds(&within, &unit).map_err(|why| Refusal::BadRequest(why.into()))?;
+    let Some(tls) = &api.services.tls else { return Ok(answer(Ok(Value::Null))) };
+    let tls = tls.current();
+    let until = (api.now().0 / 1000) as f64 + seconds;
+    let expiring = |expiries: &[Expiry]| -> Vec<String> {
+        let late = expiries.iter().filter(|expiry| expiry.unix_seconds() as f64 <= until);
+        late.map(Expiry::to_string).collect()
+    };
+    let (own, authorities) = (expiring(&tls.expiries), expiring(&tls.ca_expiries));
+    if own.is_empty() && authorities.is_empty() {
+        return Ok(answer(Ok(Value::Null)));
+    }
+    let options = tls.options();
+    let encrypted = api
+        .listeners()
+        .filter(|listener| matches!(listener.protocol, Protocol::Amqps | Protocol::Https));
+    let expired: Vec<Value> = encrypted
+        .map(|Listener { protocol, address }| {
+            json!({
+                "node": node_name(),
+                "protocol": protocol.as_str(),
+                "interface": address.ip().to_string(),
+                "port": address.port(),
+                "certfile": options.certificate_file.display().to_string(),
+                "certfile_expires_on": own,
+                "cacertfile": options.ca_file.as_ref().map(|file| file.display().to_string()),
+                "cacertfile_expires_on": authorities,
+            })
+        })
+        .collect();
+    Ok(answer(match expired.is_empty() {
+        true => Ok(Value::Null),
+        false => Err(json!({ "reason": "Certificates expiring", "expired": expired })),
+    }))
+}
+
+/// RabbitMQ's months are a twelfth of a year. A time that has passed asks for what has expired already.
+fn seconds(within: &str, unit: &str) -> Result<f64, &'static str> {
+    let digits = within.strip_prefix(['-', '+']).unwrap_or(within);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("Invalid expiration value.");
+    }
+    let within: f64 = within.parse().map_err(|_| "Invalid expiration value.")?;
+    let days = match unit.to_ascii_lowercase().as_str() {
+        "days" => 1.0,
+        "weeks" => 7.0,
+        "months" => 365.0 / 12.0,
+        "years" => 365.0,
+        _ => return Err("Time unit not recognised. Supported units: days, weeks, months, years."),
+    };
+    Ok(within * days * 86_400.0)
+}
+
 fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut distinct = Vec::new();
     for item in items {
@@ -168,7 +230,7 @@ fn in_service(api: &Api) -> Health {
 
 fn serves_amqp(api: &Api) -> Health {
     let mut listeners = api.listeners();
-    match listeners.any(|listener| listener.protocol != Protocol::Http) {
+    match listeners.any(|listener| matches!(listener.protocol, Protocol::Amqp | Protocol::Amqps)) {
         true => Ok(Value::Null),
         false => Err(json!({ "reason": "no active listeners for AMQP/AMQPS" })),
     }
