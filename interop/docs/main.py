@@ -1,5 +1,7 @@
 """`main.py --list` names the pages of docs/ that have an example; `main.py PAGE` runs it against $AMQP_URI.
 
+The HTTP API of examples is at $HTTP_URI; files and the port of TLS are those of $TLS_FOLDER and $AMQPS_URI.
+
 What an example prints is in it: a comment behind a `print` or `show` says what the output has, in that order.
 """
 
@@ -9,6 +11,7 @@ import os
 import pathlib
 import re
 import sys
+import urllib.parse
 
 import pika
 
@@ -36,7 +39,11 @@ def main():
     parameters = pika.URLParameters(os.environ["AMQP_URI"])
     pika.connection.Parameters.DEFAULT_HOST = parameters.host
     pika.connection.Parameters.DEFAULT_PORT = parameters.port
+    if "AMQPS_URI" in os.environ:
+        pika.connection.Parameters.DEFAULT_SSL_PORT = urllib.parse.urlsplit(os.environ["AMQPS_URI"]).port
+        os.chdir(os.environ["TLS_FOLDER"])
     for code in examples()[page]:
+        code = code.replace("http://127.0.0.1:15672", os.environ["HTTP_URI"])
         output = io.StringIO()
         try:
             with contextlib.redirect_stdout(output):
