@@ -42,6 +42,7 @@ use std::task::{Context, Poll};
 use parking_lot::{Mutex, RwLock};
 
 pub use self::alarms::{Alarms, Resource};
+pub use self::connections::{Connected, NotOpened};
 pub use self::connections::{Connected, NotOpened, TooManyChannels};
 pub use self::death::LastDeath;
 pub use self::metadata::VhostMetadata;
