@@ -206,7 +206,8 @@ mod health {
         let api = start_with(limits, vec![(Protocol::Amqp, api::AMQP)]);
         let id = api.broker.next_connection_id();
         let outbox = std::sync::Arc::new(leveret::delivery::Outbox::new(0));
-        let connected = Connected { vhost: "/".into(), user: "guest".into(), outbox };
+        let (vhost, user, stats) = ("/".into(), "guest".into(), std::sync::Arc::default());
+        let connected = Connected { vhost, user, outbox, stats };
         api.broker.connect(id, connected, None).unwrap();
         let full =
             r#"{"connections":1,"reason":"node connection limit is reached","status":"failed"}"#;

@@ -302,7 +302,7 @@ impl Story {
         let counted = |(name, queue): (_, Arc<Queue>)| {
             let Counts { ready, unacked, consumers } =
                 queue.counts(self.now, &mut Effects::default());
-            (name, Counted { ready, unacked, consumers, published: queue.published() })
+            (name, Counted { ready, unacked, consumers, published: queue.stats.arrived() })
         };
         self.queues().map(counted).collect()
     }

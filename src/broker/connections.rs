@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Broker, Vhost};
+use super::{Broker, ConnectionStats, GlobalCounts, Vhost};
 use crate::delivery::{Outbox, Outgoing};
 use crate::names::{UserName, VhostName};
 use crate::queue::ConnectionId;
@@ -16,6 +16,7 @@ pub struct Connected {
     pub user: UserName,
     /// Takes the notice that it is over.
     pub outbox: Arc<Outbox>,
+    pub stats: Arc<ConnectionStats>,
 }
 
 /// Why a channel may not open, with the limit (behaviour B2.14).
@@ -57,20 +58,22 @@ impl Connections {
         self.by_id.insert(id, connected);
     }
 
-    fn remove(&mut self, id: u64) {
-        let Some(Connected { vhost, user, .. }) = self.by_id.remove(&id) else { return };
-        if let Some(count) = self.by_vhost.get_mut(&vhost) {
+    fn remove(&mut self, id: u64) -> Option<Connected> {
+        let connected = self.by_id.remove(&id)?;
+        let Connected { vhost, user, .. } = &connected;
+        if let Some(count) = self.by_vhost.get_mut(vhost) {
             *count -= 1;
             if *count == 0 {
-                self.by_vhost.remove(&vhost);
+                self.by_vhost.remove(vhost);
             }
         }
-        if let Some(of_user) = self.by_user.get_mut(&user) {
+        if let Some(of_user) = self.by_user.get_mut(user) {
             of_user.connections -= 1;
             if of_user.connections == 0 {
-                self.by_user.remove(&user);
+                self.by_user.remove(user);
             }
         }
+        Some(connected)
     }
 }
 
@@ -101,11 +104,35 @@ impl Broker {
             return Err(NotOpened::UserFull(max));
         }
         connections.add(id.0, connected);
+        self.churn.connection_created.add(1);
         Ok(vhost)
     }
 
     pub fn disconnect(&self, id: ConnectionId) {
-        self.connections.lock().remove(id.0);
+        let mut connections = self.connections.lock();
+        let Some(connected) = connections.remove(id.0) else { return };
+        self.churn.connection_closed.add(1);
+        // Under the lock: who adds up finds it here or there, and not twice.
+        if let Some(vhost) = self.vhost(connected.vhost.as_str()) {
+            vhost.stats.ended(&connected.stats);
+        }
+    }
+
+    /// What clients did in a vhost since it was made, those included that are gone.
+    pub fn vhost_counts(&self, vhost: &Vhost) -> GlobalCounts {
+        let connections = self.connections.lock();
+        let mut counts = vhost.stats.of_ended();
+        let live = connections.by_id.values().filter(|connected| connected.vhost == vhost.name);
+        live.for_each(|connected| counts.add(&connected.stats.counts()));
+        counts
+    }
+
+    /// The counters of all open connections, by the connections' numbers.
+    pub fn connection_stats(&self) -> Vec<(ConnectionId, Arc<ConnectionStats>)> {
+        let connections = self.connections.lock();
+        let stats =
+            |(id, connected): (&u64, &Connected)| (ConnectionId(*id), Arc::clone(&connected.stats));
+        connections.by_id.iter().map(stats).collect()
     }
 
     /// Counts a channel that a connection of `user` is about to open. `user_max` is how many that user

@@ -47,6 +47,9 @@ impl Vhost {
         if !effects.dead.is_empty() || !effects.deadlines.is_empty() {
             self.act_on(now, effects);
         }
+        if !effects.stirred.is_empty() {
+            self.stats.stirred(&mut effects.stirred);
+        }
     }
 
     fn act_on(self: &Arc<Self>, now: Time, effects: &mut Effects) {
@@ -58,7 +61,7 @@ impl Vhost {
                 true => self.begin_group(),
                 false => Group::ALONE,
             };
-            let mut arrival = Arrival { first_stored: 0, group, now };
+            let mut arrival = Arrival { first_stored: 0, group, now, by_client: false };
             // Held until the last queue has taken its share.
             let held = (!stored.is_empty()).then(|| self.messages.store(&mut stored.iter(), now));
             if let Some(held) = &held {

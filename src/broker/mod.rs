@@ -31,6 +31,7 @@ mod relocate;
 mod reply;
 mod route_cache;
 mod schedule;
+mod stats;
 mod topology;
 mod vhost;
 
@@ -42,7 +43,6 @@ use std::task::{Context, Poll};
 use parking_lot::{Mutex, RwLock};
 
 pub use self::alarms::{Alarms, Resource};
-pub use self::connections::{Connected, NotOpened};
 pub use self::connections::{Connected, NotOpened, TooManyChannels};
 pub use self::death::LastDeath;
 pub use self::metadata::VhostMetadata;
@@ -54,6 +54,10 @@ pub use self::recovery::Recovered;
 pub use self::refill::Found;
 pub use self::relocate::Relocation;
 pub use self::reply::{REPLY_TO, ReplyTarget};
+pub use self::stats::{
+    ChannelCounts, ChannelStats, Churn, ChurnCounts, ConnectionStats, ExchangeCounts,
+    ExchangeStats, GlobalCounts, KINDS, PublishCounts, VhostStats,
+};
 pub use self::topology::{BindingEnd, ExchangeDeclaration, resource_exchange, resource_queue};
 pub use self::vhost::{DeclaredQueue, Flags, Notify, Vhost};
 
@@ -120,6 +124,7 @@ pub struct Broker {
     definitions: Arc<dyn DefinitionStore>,
     messages: Arc<dyn MessageStore>,
     schedule: Arc<Schedule>,
+    pub churn: Arc<Churn>,
     pub limits: Limits,
     /// What publishers have to wait for.
     pub alarms: Alarms,
@@ -142,6 +147,7 @@ impl Broker {
             definitions,
             messages,
             schedule: Arc::default(),
+            churn: Arc::default(),
             limits,
             alarms: Alarms::default(),
             connection_rates: Rates::default(),
@@ -194,9 +200,9 @@ impl Broker {
         let create = || {
             let (definitions, messages) =
                 (Arc::clone(&self.definitions), Arc::clone(&self.messages));
-            let schedule = Arc::clone(&self.schedule);
+            let (schedule, churn) = (Arc::clone(&self.schedule), Arc::clone(&self.churn));
             let limits = &self.limits;
-            let vhost = Vhost::new(name.clone(), definitions, messages, schedule, limits);
+            let vhost = Vhost::new(name.clone(), definitions, messages, schedule, churn, limits);
             created(&vhost);
             vhost
         };

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::delay::{Delays, Entering};
 use super::reply::token_of;
 use super::route_cache::RouteCache;
+use super::stats::{ConnectionStats, ExchangeStats};
 use super::topology::{Routing, resource_exchange};
 use super::vhost::Vhost;
 use crate::message::{Message, Position, Queued, Traits, shortstrs};
@@ -48,6 +49,13 @@ pub struct Destinations {
     delays: Vec<Arc<Delays>>,
     /// Tokens of direct replies.
     replies: Vec<String>,
+    exchange: Option<Arc<ExchangeStats>>,
+}
+
+impl Destinations {
+    pub fn is_empty(&self) -> bool {
+        self.queues.is_empty() && self.delays.is_empty() && self.replies.is_empty()
+    }
 }
 
 /// What became of a flush.
@@ -74,10 +82,15 @@ const SPARE_LISTS: usize = 16;
 /// One per connection.
 pub struct Publisher {
     vhost: Arc<Vhost>,
+    stats: Arc<ConnectionStats>,
     store: Arc<dyn MessageStore>,
     cache: RouteCache,
     fresh: Vec<Arc<Queue>>,
     fresh_delays: Vec<Arc<Delays>>,
+    /// The exchange of the last search.
+    fresh_exchange: Option<Arc<ExchangeStats>>,
+    /// Routes with messages that their exchanges have not been told of.
+    uncounted: Vec<usize>,
     replies: Vec<String>,
     groups: Vec<Group>,
     spare: Vec<Vec<Incoming>>,
@@ -96,13 +109,26 @@ pub struct Publisher {
 }
 
 impl Publisher {
+    /// For messages of no connection.
     pub fn new(vhost: Arc<Vhost>, store: Arc<dyn MessageStore>) -> Self {
+        let stats = vhost.stats.own();
+        Self::of_connection(vhost, store, stats)
+    }
+
+    pub fn of_connection(
+        vhost: Arc<Vhost>,
+        store: Arc<dyn MessageStore>,
+        stats: Arc<ConnectionStats>,
+    ) -> Self {
         Self {
             vhost,
+            stats,
             store,
             cache: RouteCache::default(),
             fresh: Vec::new(),
             fresh_delays: Vec::new(),
+            fresh_exchange: None,
+            uncounted: Vec::new(),
             replies: Vec::new(),
             groups: Vec::new(),
             spare: Vec::new(),
@@ -133,13 +159,18 @@ impl Publisher {
     /// What was found for this address before, and still holds.
     #[inline]
     pub fn known_way(&mut self, address: &[u8]) -> Option<Way> {
-        let route = self.cache.find(address, self.vhost.generation())?;
+        let generation = self.vhost.generation();
+        if self.cache.is_older_than(generation) {
+            self.tell_exchanges();
+        }
+        let route = self.cache.find(address, generation)?;
         Some(Way(Found::Cached(route)))
     }
 
     /// From here on no way is known. What was gathered goes where it was to go.
     #[cold]
     pub fn forget_ways(&mut self) {
+        self.tell_exchanges();
         self.cache = RouteCache::default();
     }
 
@@ -174,14 +205,19 @@ impl Publisher {
         })?;
         self.awaits_store |= way.is_duplicate && Traits::of(properties).persistent;
         (self.fresh, self.fresh_delays) = (way.queues, way.delays);
+        self.fresh_exchange = way.exchange;
         self.replies.clear();
         if exchange.is_empty() {
             let tokens = keys.iter().filter_map(|key| token_of(key)).map(str::to_owned);
             self.replies.extend(tokens);
         }
         if way.cacheable && extra_keys.is_empty() && self.replies.is_empty() {
+            // Numbers of routes mean others from now on, if the cache starts anew.
+            self.tell_exchanges();
             self.cache.find(address, generation);
-            if let Some(route) = self.cache.store(address, generation, &self.fresh) {
+            if let Some(exchange) = &self.fresh_exchange
+                && let Some(route) = self.cache.store(address, generation, &self.fresh, exchange)
+            {
                 return Ok(Way(Found::Cached(route)));
             }
         }
@@ -203,12 +239,61 @@ impl Publisher {
         }
     }
 
+    /// A message goes this way. Its exchange hears of it with the batch.
+    #[inline]
+    pub fn count(&mut self, way: Way) {
+        match way.0 {
+            Found::Cached(index) => {
+                if let Some(route) = self.cache.route_mut(index) {
+                    if route.uncounted == 0 {
+                        self.uncounted.push(index);
+                    }
+                    route.uncounted += 1;
+                }
+            }
+            Found::Fresh { .. } => {
+                if let Some(exchange) = &self.fresh_exchange {
+                    let passed = self.fresh.len() as u64;
+                    exchange.count(1, passed, &self.vhost.stats);
+                    self.stats.routed.add(passed);
+                }
+            }
+        }
+    }
+
+    /// The same for destinations that were found earlier.
+    pub fn count_to(&self, destinations: &Destinations) {
+        let passed = destinations.queues.len() as u64;
+        if let Some(exchange) = &destinations.exchange {
+            exchange.count(1, passed, &self.vhost.stats);
+        }
+        self.stats.routed.add(passed);
+    }
+
+    /// Tells exchanges how many messages they got and passed on. To be called at the end of a batch in
+    /// which there was nothing to flush.
+    #[inline]
+    pub fn tell_exchanges(&mut self) {
+        for index in self.uncounted.drain(..) {
+            if let Some(route) = self.cache.route_mut(index) {
+                let count = u64::from(std::mem::take(&mut route.uncounted));
+                let passed = count * route.queues.len() as u64;
+                self.stats.routed.add(passed);
+                route.exchange.count(count, passed, &self.vhost.stats);
+            }
+        }
+    }
+
     /// Where a way leads, for a transaction that delivers later.
     pub fn destinations(&mut self, way: Way) -> Destinations {
         match way.0 {
             Found::Cached(route) => {
-                let queues = self.cache.route_mut(route).map(|route| route.queues.to_vec());
-                Destinations { queues: queues.unwrap_or_default(), ..Destinations::default() }
+                let Some(route) = self.cache.route_mut(route) else {
+                    return Destinations::default();
+                };
+                let exchange = Some(Arc::clone(&route.exchange));
+                let queues = route.queues.to_vec();
+                Destinations { queues, exchange, ..Destinations::default() }
             }
             Found::Fresh { .. } => self.take_fresh(),
         }
@@ -219,6 +304,7 @@ impl Publisher {
             queues: self.fresh.clone(),
             delays: std::mem::take(&mut self.fresh_delays),
             replies: std::mem::take(&mut self.replies),
+            exchange: self.fresh_exchange.clone(),
         }
     }
 
@@ -330,8 +416,9 @@ impl Publisher {
     /// Hands every queue its share. The locks taken are gone when this returns; `effects` says whom to
     /// wake and what died.
     pub fn flush(&mut self, group: StoreGroup, now: Time, effects: &mut Effects) -> Flushed {
+        self.tell_exchanges();
         let mut flushed = Flushed::default();
-        let mut arrival = Arrival { first_stored: 0, group, now };
+        let mut arrival = Arrival { first_stored: 0, group, now, by_client: true };
         // Held until the last queue has taken its share.
         let entering = self.enter_delays(now);
         let stored =
@@ -385,6 +472,7 @@ impl Publisher {
         self.spare = Vec::new();
         self.confirms = Vec::new();
         self.stored = Vec::new();
+        self.uncounted = Vec::new();
         self.fresh = Vec::new();
         self.groups = Vec::new();
     }

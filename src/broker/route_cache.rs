@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use std::sync::Arc;
 
+use super::stats::ExchangeStats;
 use crate::queue::{Keeps, Queue};
 
 /// Addresses remembered; one more and the cache starts anew.
@@ -24,6 +25,9 @@ pub(super) struct Route {
     /// Where each queue's messages are gathered in batch number `epoch`.
     pub(super) groups: SmallVec<[u32; 1]>,
     pub(super) epoch: u64,
+    pub(super) exchange: Arc<ExchangeStats>,
+    /// Messages that went this way and `exchange` has not been told of.
+    pub(super) uncounted: u32,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +60,7 @@ impl RouteCache {
         address: &[u8],
         generation: u64,
         queues: &[Arc<Queue>],
+        exchange: &Arc<ExchangeStats>,
     ) -> Option<usize> {
         if self.generation != generation {
             return None;
@@ -68,8 +73,22 @@ impl RouteCache {
         self.by_address.insert(address.clone(), self.last);
         let keeps = queues.iter().map(|queue| queue.keeps).max().unwrap_or_default();
         let queues = queues.iter().cloned().collect();
-        self.routes.push(Route { address, queues, keeps, groups: SmallVec::new(), epoch: 0 });
+        self.routes.push(Route {
+            address,
+            queues,
+            keeps,
+            groups: SmallVec::new(),
+            epoch: 0,
+            exchange: Arc::clone(exchange),
+            uncounted: 0,
+        });
         Some(self.last)
+    }
+
+    /// What it holds is void.
+    #[inline]
+    pub(super) fn is_older_than(&self, generation: u64) -> bool {
+        self.generation != generation
     }
 
     #[inline]

@@ -12,6 +12,7 @@ use ahash::{AHashMap, AHashSet};
 use super::deduplication::Deduplication;
 use super::delay::{Delays, delay_of};
 use super::policy::Policies;
+use super::stats::ExchangeStats;
 use crate::exchange::{Binding, ExchangeKind, ExchangeType, RoutingView, Target, digest, mix};
 use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::{AmqpError, FieldTable, FieldValue, Properties, ReplyCode};
@@ -94,6 +95,7 @@ struct Exchange {
     deduplication: Option<Box<Deduplication>>,
     /// What waits here, if the exchange delays.
     delays: Option<Arc<Delays>>,
+    stats: Arc<ExchangeStats>,
     bindings: HashSet<Binding<Destination>>,
 }
 
@@ -132,6 +134,8 @@ pub(super) struct Way {
     pub(super) deduplicates: bool,
     /// Such an exchange knew the message.
     pub(super) is_duplicate: bool,
+    /// The exchange where it began.
+    pub(super) exchange: Option<Arc<ExchangeStats>>,
 }
 
 pub(super) struct Topology {
@@ -241,9 +245,26 @@ impl Topology {
         let alternate = alternate(&self.policies, &name, &declaration);
         let router = declaration.kind.router(&declaration.arguments);
         let deduplication = Deduplication::parse(&declaration).ok().flatten();
-        let bindings = HashSet::new();
-        let exchange = Exchange { declaration, alternate, router, deduplication, delays, bindings };
+        let exchange = Exchange {
+            declaration,
+            alternate,
+            router,
+            deduplication,
+            delays,
+            stats: Arc::default(),
+            bindings: HashSet::new(),
+        };
         self.exchanges.insert(name, exchange);
+    }
+
+    pub(super) fn exchange_stats(&self, exchange: &str) -> Option<Arc<ExchangeStats>> {
+        self.exchanges.get(exchange).map(|exchange| Arc::clone(&exchange.stats))
+    }
+
+    pub(super) fn all_exchange_stats(
+        &self,
+    ) -> impl ExactSizeIterator<Item = (&ExchangeName, &Arc<ExchangeStats>)> {
+        self.exchanges.iter().map(|(name, exchange)| (name, &exchange.stats))
     }
 
     pub(super) fn delays(&self, exchange: &str) -> Option<&Arc<Delays>> {
@@ -486,7 +507,8 @@ impl Topology {
     pub(super) fn route(&self, exchange: &str, routing: &Routing<'_>) -> Result<Way, AmqpError> {
         self.exchange(exchange)?;
         let Routing { keys, properties, random, arrives, has_waited } = *routing;
-        let mut way = Way { cacheable: true, ..Way::default() };
+        let first = self.exchanges.get(exchange).map(|exchange| Arc::clone(&exchange.stats));
+        let mut way = Way { cacheable: true, exchange: first, ..Way::default() };
         let mut seen: AHashSet<*const Queue> = AHashSet::new();
         let mut visited: Vec<&str> = vec![exchange];
         let mut next = 0;

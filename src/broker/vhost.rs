@@ -16,6 +16,7 @@ use super::group_pager::GroupPager;
 use super::metadata::VhostMetadata;
 use super::reply::{REPLY_TO, ReplyNames, ReplyTarget, random_token, token_of};
 use super::schedule::{Schedule, Timed};
+use super::stats::{Churn, ExchangeStats, VhostStats};
 use super::topology::{BindingEnd, ExchangeDeclaration, Removed, Topology, resource_queue};
 use crate::delivery::{Delivery, Outgoing};
 use crate::exchange::ExchangeKind;
@@ -56,6 +57,9 @@ pub struct Vhost {
     /// Set under the topology's lock: from then on nothing is stored.
     deleted: AtomicBool,
     pub(super) replies: ReplyNames,
+    pub stats: VhostStats,
+    /// Of the whole broker.
+    pub(super) churn: Arc<Churn>,
     definitions: Arc<dyn DefinitionStore>,
     /// For dead letters; publishers bring their own.
     pub(super) messages: Arc<dyn MessageStore>,
@@ -73,6 +77,7 @@ impl Vhost {
         definitions: Arc<dyn DefinitionStore>,
         messages: Arc<dyn MessageStore>,
         schedule: Arc<Schedule>,
+        churn: Arc<Churn>,
         limits: &Limits,
     ) -> Arc<Self> {
         let budget = limits.queue_budget;
@@ -102,6 +107,8 @@ impl Vhost {
             metadata: RwLock::default(),
             deleted: AtomicBool::new(false),
             replies: ReplyNames::default(),
+            stats: VhostStats::default(),
+            churn,
             definitions,
             messages,
             schedule,
@@ -357,6 +364,19 @@ impl Vhost {
         flags: &Flags<'_>,
         notify: Notify<'_>,
     ) -> Result<DeclaredQueue, AmqpError> {
+        let declared = self.declare(name, connection, declaration, flags, notify)?;
+        self.churn.queue_declared.add(1);
+        Ok(declared)
+    }
+
+    fn declare(
+        &self,
+        name: &QueueName,
+        connection: ConnectionId,
+        declaration: &dyn Fn() -> Result<Declaration, AmqpError>,
+        flags: &Flags<'_>,
+        notify: Notify<'_>,
+    ) -> Result<DeclaredQueue, AmqpError> {
         if let Ok(queue) = self.read(|topology| topology.queue(name.as_str()))
             && !queue.is_deleted()
         {
@@ -373,11 +393,13 @@ impl Vhost {
                     return Ok(DeclaredQueue { queue: other, commit });
                 }
                 // Marked deleted by its last consumer, and not yet taken out.
-                self.commit_all_quietly(topology.remove_queue(&other));
+                let removed = self.remove_queue(topology, &other);
+                self.commit_all_quietly(removed);
             }
             self.check_there()?;
             self.check_queue_limit(name, topology)?;
             topology.add_queue(Arc::clone(&queue));
+            self.churn.queue_created.add(1);
             let commit = match &queue.log {
                 Some(log) => {
                     let record = QueueRecord {
@@ -471,7 +493,7 @@ impl Vhost {
         })?;
         self.schedule.remove(queue);
         let commit = self.change(|topology| {
-            let removed = topology.remove_queue(queue);
+            let removed = self.remove_queue(topology, queue);
             self.commit_removed(removed, notify)
         });
         Ok((dropped, commit))
@@ -482,7 +504,43 @@ impl Vhost {
         // Without conditions a delete is never refused, and a second one does nothing.
         let _ = queue.delete(false, false, now, effects);
         self.schedule.remove(queue);
-        self.change(|topology| self.commit_all_quietly(topology.remove_queue(queue)));
+        self.change(|topology| {
+            let removed = self.remove_queue(topology, queue);
+            self.commit_all_quietly(removed);
+        });
+    }
+
+    fn remove_queue(&self, topology: &mut Topology, queue: &Arc<Queue>) -> Removed {
+        let there = topology.queue_count();
+        let removed = topology.remove_queue(queue);
+        if topology.queue_count() < there {
+            self.churn.queue_deleted.add(1);
+            self.stats.deleted(queue);
+        }
+        removed
+    }
+
+    /// All queues that are there, in no order.
+    pub fn all_queues(&self) -> Vec<Arc<Queue>> {
+        self.read(Topology::queues)
+    }
+
+    pub fn queue_count(&self) -> usize {
+        self.read(Topology::queue_count)
+    }
+
+    /// The counters of all exchanges, in no order.
+    pub fn all_exchange_stats(&self) -> Vec<(ExchangeName, Arc<ExchangeStats>)> {
+        let stats = |(name, stats): (&ExchangeName, &Arc<_>)| (name.clone(), Arc::clone(stats));
+        self.read(|topology| topology.all_exchange_stats().map(stats).collect())
+    }
+
+    pub fn exchange_stats(&self, name: &str) -> Option<Arc<ExchangeStats>> {
+        self.read(|topology| topology.exchange_stats(name))
+    }
+
+    pub fn exchange_count(&self) -> usize {
+        self.read(|topology| topology.all_exchange_stats().len())
     }
 
     fn commit_all_quietly(&self, removed: Removed) {

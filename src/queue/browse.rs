@@ -98,6 +98,7 @@ impl Queue {
         if state.deleted {
             return Taken::default();
         }
+        self.stir(|| state.counts(), effects);
         let (messages, on_disk) = state.ready.take(wanted);
         messages.iter().for_each(|queued| state.left(queued.position));
         // Something else may be at the head now.

@@ -7,9 +7,12 @@ use std::sync::Arc;
 
 use super::Queue;
 use super::effects::Effects;
+use super::ready::Ready;
 use super::state::State;
+use super::stats::Weights;
 use super::subscribers::Slot;
 use crate::delivery::Delivery;
+use crate::message::Position;
 use crate::time::Time;
 
 impl State {
@@ -17,7 +20,7 @@ impl State {
     pub(super) fn dispatch(&mut self, queue: &Arc<Queue>, now: Time, effects: &mut Effects) {
         loop {
             self.choose(queue, now, effects);
-            if self.hand_over(effects) {
+            if self.hand_over(queue, now, effects) {
                 break;
             }
             // Somebody was gone: what was meant for them goes to the others.
@@ -81,6 +84,7 @@ impl State {
         if !subscriber.no_ack {
             subscriber.unacked += 1;
             self.unacked += 1;
+            self.held.add(&queued);
         }
         let weight = queued.message.weight();
         subscriber.room = subscriber.room.saturating_sub(weight);
@@ -93,7 +97,7 @@ impl State {
 
     /// Moves the staged deliveries into the outboxes. False when one was closed and its share is ready
     /// again.
-    fn hand_over(&mut self, effects: &mut Effects) -> bool {
+    fn hand_over(&mut self, queue: &Queue, now: Time, effects: &mut Effects) -> bool {
         let mut complete = true;
         for index in 0..std::mem::take(&mut effects.staged) {
             let Some(stage) = effects.stages.get_mut(index) else {
@@ -106,8 +110,10 @@ impl State {
             if stage.deliveries.is_empty() {
                 continue;
             }
+            let (count, ends) = (stage.deliveries.len(), ends(&stage.deliveries));
             if subscriber.outbox.deliver(&mut stage.deliveries, std::mem::take(&mut stage.bytes)) {
                 effects.wakes.touch(&subscriber.outbox);
+                count_waits(queue, &self.ready, ends, count, now);
                 continue;
             }
             // The connection has ended since. Its messages go back as if nothing had happened; the
@@ -117,6 +123,8 @@ impl State {
                 subscriber.unacked = subscriber.unacked.saturating_sub(count);
                 subscriber.limit.release(count);
                 self.unacked = self.unacked.saturating_sub(count as usize);
+                let staged = stage.deliveries.iter().map(|delivery| &delivery.queued);
+                self.held.remove_all(&Weights::of(staged));
             }
             self.ready
                 .put_back(stage.deliveries.drain(..).map(|delivery| delivery.queued).collect());
@@ -125,6 +133,32 @@ impl State {
         }
         complete
     }
+}
+
+/// Where the first and the last of a share stood.
+#[inline]
+fn ends(deliveries: &[Delivery]) -> Option<(Position, Position)> {
+    Some((deliveries.first()?.queued.position, deliveries.last()?.queued.position))
+}
+
+/// Half of a share counts as having waited as long as its first message, the other half as its last:
+/// mostly that is the same.
+#[inline]
+fn count_waits(
+    queue: &Queue,
+    ready: &Ready,
+    ends: Option<(Position, Position)>,
+    count: usize,
+    now: Time,
+) {
+    let Some((first, last)) = ends else { return };
+    let (Some(first), Some(last)) = (ready.since(first), ready.since(last)) else { return };
+    if first == last {
+        return queue.stats.count_waits(now.since(first), count);
+    }
+    let half = count.div_ceil(2);
+    queue.stats.count_waits(now.since(first), half);
+    queue.stats.count_waits(now.since(last), count - half);
 }
 
 #[cfg(test)]

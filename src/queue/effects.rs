@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::subscribers::Slot;
-use super::{Options, Queue};
+use super::{Before, Options, Queue};
 use crate::delivery::{Delivery, Wakes};
 use crate::message::{Message, Position, Queued};
 use crate::storage::Run;
@@ -20,6 +20,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub const ALL: [Self; 4] =
+        [Self::Rejected, Self::Expired, Self::MaxLength, Self::DeliveryLimit];
+
     /// As the `x-death` header spells it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -57,6 +60,8 @@ pub struct Effects {
     pub dead: Vec<Dead>,
     /// Queues that want to be looked at by then, and would not be.
     pub deadlines: Vec<(Time, Arc<Queue>)>,
+    /// Queues to which something happened that had been quiet, and what they were before.
+    pub stirred: Vec<(Arc<Queue>, Before)>,
     /// Deliveries chosen during one dispatch, by subscriber. Empty between operations.
     pub(super) stages: Vec<Stage>,
     /// How many of `stages` are in use; the others keep their memory for later.
@@ -82,6 +87,7 @@ impl Effects {
         queued: Queued,
         reason: Reason,
     ) {
+        queue.stats.count_dead(reason, options.dead_letter_exchange.is_some());
         if options.dead_letter_exchange.is_some() {
             let (queue, options) = (Arc::clone(queue), Arc::clone(options));
             self.dead.push(Dead { queue, queued, reason, options });
@@ -98,6 +104,7 @@ impl Effects {
         message: Message,
     ) {
         if options.dead_letter_exchange.is_some() {
+            queue.stats.count_dead(Reason::MaxLength, true);
             let queued = Queued {
                 message,
                 position: Position::NOWHERE,

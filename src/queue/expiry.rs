@@ -44,6 +44,7 @@ impl Queue {
                 return false;
             }
         };
+        self.stir(|| state.counts(), effects);
         state.arrived(self, arrivals);
         if state.deleted {
             return false;

@@ -27,7 +27,9 @@ mod log;
 mod paging;
 mod ready;
 mod restore;
+mod since;
 mod state;
+pub mod stats;
 mod stream;
 mod subscribers;
 
@@ -47,6 +49,7 @@ pub use self::line::Budget;
 pub use self::log::{Keeps, QueueLog};
 pub use self::paging::{Paging, Waiting};
 pub use self::restore::{Restored, within};
+pub use self::stats::{Before, QueueCounts, QueueFigures, QueueStats, Weights};
 pub use self::stream::{
     Filter, SEGMENT_BYTES_MAX, StreamOffset, StreamOptions, StreamStart, age_millis, offset_of,
 };
@@ -103,12 +106,14 @@ pub struct Arrival {
     pub first_stored: u64,
     pub group: Group,
     pub now: Time,
+    /// A client publishes it; not so what was dead or delayed.
+    pub by_client: bool,
 }
 
 impl Arrival {
     /// Of a batch of which the store knows nothing.
     pub fn at(now: Time) -> Self {
-        Self { first_stored: 0, group: Group::ALONE, now }
+        Self { first_stored: 0, group: Group::ALONE, now, by_client: true }
     }
 }
 
@@ -124,12 +129,16 @@ pub struct Settled<'a> {
     /// Where all of them stood, if the queue [deduplicates](Queue::deduplicates).
     pub left: Option<&'a Positions>,
     pub group: Group,
+    pub weights: Weights,
+    /// A client said that it is done with them.
+    pub acknowledged: bool,
 }
 
 impl Settled<'_> {
     /// Deliveries of which the store knows nothing.
     pub fn count(id: Option<SubscriptionId>, count: u32) -> Self {
-        Self { id, count, positions: None, left: None, group: Group::ALONE }
+        let (group, weights) = (Group::ALONE, Weights::default());
+        Self { id, count, positions: None, left: None, group, weights, acknowledged: false }
     }
 }
 
@@ -189,8 +198,7 @@ pub struct Queue {
     arrivals: Arrivals,
     pub keeps: Keeps,
     content: Content,
-    /// Messages taken in since the start; a statistic that needs no lock to read.
-    published: AtomicU64,
+    pub stats: QueueStats,
     /// When somebody will look whether something has expired.
     scheduled: AtomicU64,
     /// `consumer_timeout_millis` of the options that hold, for sessions to read without the lock.
@@ -226,7 +234,6 @@ impl Queue {
         };
         let arrivals = Arrivals::default();
         let scheduled = AtomicU64::new(Time::NEVER.0);
-        let published = AtomicU64::new(0);
         let timeout = declaration.options.consumer_timeout_millis.unwrap_or(TIMEOUT_UNSET);
         let consumer_timeout = AtomicU64::new(timeout);
         let keeps = Keeps::of(log.is_some(), declaration.options.kind);
@@ -238,7 +245,7 @@ impl Queue {
             arrivals,
             keeps,
             content,
-            published,
+            stats: QueueStats::default(),
             scheduled,
             consumer_timeout,
         })
@@ -284,6 +291,7 @@ impl Queue {
         if state.deleted {
             return;
         }
+        self.stir(|| state.counts(), effects);
         if std::mem::take(&mut state.restart_expiry) {
             state.unused_until = Time::NEVER;
             state.touch(now);
@@ -313,11 +321,17 @@ impl Queue {
         rejected: &mut Vec<u32>,
         effects: &mut Effects,
     ) -> Option<LogPosition> {
-        self.published.fetch_add(batch.len() as u64, Ordering::Relaxed);
         let mut state = match &self.content {
             Content::Queue(state) => state.lock(),
-            Content::Stream(stream) => return stream.lock().publish(self, batch, arrival, effects),
+            Content::Stream(stream) => {
+                let mut stream = stream.lock();
+                self.stir(|| stream.counts(), effects);
+                self.stats.count_arrivals(batch.len(), arrival.by_client);
+                return stream.publish(self, batch, arrival, effects);
+            }
         };
+        self.stir(|| state.counts(), effects);
+        self.stats.count_arrivals(batch.len(), arrival.by_client);
         if state.deleted {
             drop(state);
             batch.clear();
@@ -379,6 +393,7 @@ impl Queue {
             return Err(Refused::Deleted);
         }
         let id = state.subscribers.add(subscription).ok_or(Refused::ExclusiveUse)?;
+        self.stir(|| state.counts(), effects);
         state.touch(now);
         state.dispatch(self, now, effects);
         state.report_deadline(self, effects);
@@ -400,6 +415,7 @@ impl Queue {
         if !state.subscribers.remove(id) {
             return false;
         }
+        self.stir(|| state.counts(), effects);
         if self.declaration.auto_delete && state.subscribers.len() == 0 && !state.deleted {
             let dropped = state.delete(self, effects);
             drop(state);
@@ -418,22 +434,34 @@ impl Queue {
     pub fn settle(self: &Arc<Self>, settled: &Settled<'_>, now: Time, effects: &mut Effects) {
         let mut state = match &self.content {
             Content::Queue(state) => state.lock(),
-            Content::Stream(stream) => return stream.lock().settle(self, settled, effects),
+            Content::Stream(stream) => {
+                let mut stream = stream.lock();
+                self.stir(|| stream.counts(), effects);
+                if settled.acknowledged {
+                    self.stats.count_acks(settled.count);
+                }
+                return stream.settle(self, settled, effects);
+            }
         };
+        self.stir(|| state.counts(), effects);
+        if settled.acknowledged {
+            self.stats.count_acks(settled.count);
+        }
         if let (Some(log), Some(positions)) = (&self.log, settled.positions) {
             log.settled(settled.group, positions);
         }
         if let Some(left) = settled.left {
             state.all_left(left);
         }
-        if state.release(settled.id, settled.count) {
+        if state.release(settled.id, settled.count, &settled.weights) {
             state.dispatch(self, now, effects);
             state.report_deadline(self, effects);
         }
     }
 
     /// Messages come back and stand at their old positions. `released` says of which consumers they
-    /// were counted deliveries; those of consumers that do not acknowledge are not counted.
+    /// were counted deliveries; those of consumers that do not acknowledge are not counted, and come
+    /// last.
     pub fn requeue(
         self: &Arc<Self>,
         items: Vec<Queued>,
@@ -451,8 +479,11 @@ impl Queue {
                 return;
             }
         };
+        self.stir(|| state.counts(), effects);
+        let mut counted = items.iter();
         for (id, count) in released {
-            state.release(*id, *count);
+            let weights = Weights::of(counted.by_ref().take(*count as usize));
+            state.release(*id, *count, &weights);
         }
         if state.deleted {
             drop(state);
@@ -473,7 +504,8 @@ impl Queue {
     ) {
         let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
         // The store hears of them when it is clear where they go.
-        self.settle(&Settled::count(id, count), now, effects);
+        let weights = Weights::of(&items);
+        self.settle(&Settled { weights, ..Settled::count(id, count) }, now, effects);
         let Content::Queue(state) = &self.content else { return };
         let mut state = state.lock();
         items.iter().for_each(|queued| state.left(queued.position));
@@ -492,6 +524,7 @@ impl Queue {
             Content::Stream(stream) => return stream.lock().resume(self, id, effects),
         };
         if state.subscribers.unblock(id) {
+            self.stir(|| state.counts(), effects);
             state.dispatch(self, now, effects);
             state.report_deadline(self, effects);
         }
@@ -503,18 +536,28 @@ impl Queue {
             Content::Queue(state) => state.lock(),
             Content::Stream(_) => return Got::NotSupported,
         };
+        self.stir(|| state.counts(), effects);
         state.drop_expired(self, now, effects);
         state.touch(now);
         let queued = state.ready.pop();
         state.report_deadline(self, effects);
         let Some(queued) = queued else {
-            return if state.ready.is_waiting() { Got::OnItsWay } else { Got::Empty };
+            if state.ready.is_waiting() {
+                return Got::OnItsWay;
+            }
+            self.stats.count_get_empty();
+            return Got::Empty;
         };
+        self.stats.count_get(no_ack, queued.redelivered);
+        if let Some(since) = state.ready.since(queued.position) {
+            self.stats.count_waits(now.since(since), 1);
+        }
         if no_ack {
             state.left(queued.position);
             self.forget([&queued]);
         } else {
             state.unacked += 1;
+            state.held.add(&queued);
         }
         Got::Message { queued, remaining: state.ready.len() }
     }
@@ -526,6 +569,7 @@ impl Queue {
             Content::Queue(state) => state.lock(),
             Content::Stream(_) => return None,
         };
+        self.stir(|| state.counts(), effects);
         state.drop_expired(self, now, effects);
         let count = state.ready.len();
         let (messages, segments) = state.ready.clear();
@@ -564,6 +608,7 @@ impl Queue {
                 return Ok(count);
             }
         };
+        self.stir(|| state.counts(), effects);
         state.drop_expired(self, now, effects);
         if if_empty && state.ready.len() > 0 {
             return Err(NotDeleted::NotEmpty);
@@ -595,9 +640,20 @@ impl Queue {
         }
     }
 
-    /// Messages taken in since the broker started.
-    pub fn published(&self) -> u64 {
-        self.published.load(Ordering::Relaxed)
+    /// What it holds now. Unlike [`counts`](Self::counts) it drops nothing.
+    pub fn figures(&self) -> QueueFigures {
+        match &self.content {
+            Content::Queue(state) => state.lock().figures(),
+            Content::Stream(stream) => stream.lock().figures(),
+        }
+    }
+
+    /// How much of what, and who is there, now.
+    pub fn counts_now(&self) -> Counts {
+        match &self.content {
+            Content::Queue(state) => state.lock().counts(),
+            Content::Stream(stream) => stream.lock().counts(),
+        }
     }
 }
 

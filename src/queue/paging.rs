@@ -138,10 +138,13 @@ impl State {
         let segment = segment.ok();
         let kept = !self.deleted && self.ready.written(line, segment.clone()) == Written::Kept;
         match (segment, &queue.log) {
-            (Some(segment), Some(log)) if kept => {
-                log.store.moved(log.id, segment.first, segment.last);
+            (Some(segment), log) if kept => {
+                queue.stats.count_disk_writes(segment.figures.messages);
+                if let Some(log) = log {
+                    log.store.moved(log.id, segment.first, segment.last);
+                }
             }
-            (Some(segment), _) if !kept => queue.drop_segment(&segment),
+            (Some(segment), _) => queue.drop_segment(&segment),
             _ => {}
         }
     }
@@ -173,6 +176,7 @@ impl State {
             }
             None => queue.drop_segment(&segment),
         }
+        queue.stats.count_disk_reads(messages.len());
         self.ready.append(line, messages);
     }
 

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::line::{Budget, Line, Written};
+use super::since::Since;
 use crate::message::{Message, Position, Positions, Queued};
 use crate::storage::{Figures, Segment};
 use crate::time::Time;
@@ -29,6 +30,10 @@ pub(super) struct Ready {
     occupied: [u64; 4],
     /// Of everything, on disk too. While there are no deadlines nobody looks at the time.
     figures: Figures,
+    /// Of what lies on disk alone.
+    on_disk: Figures,
+    /// When messages came in, by line; fewer than lines where nothing ever came.
+    since: Vec<Since>,
     budget: Budget,
     /// Lines that have outgrown their budget.
     deep: usize,
@@ -78,6 +83,8 @@ impl Ready {
             lines: (0..lines).map(line).collect(),
             occupied: [0; 4],
             figures: Figures::default(),
+            on_disk: Figures::default(),
+            since: Vec::new(),
             budget: Budget { head: share(budget.head), segment: share(budget.segment) },
             deep: 0,
             quorum: None,
@@ -99,6 +106,31 @@ impl Ready {
     /// Body bytes.
     pub(super) fn bytes(&self) -> usize {
         self.figures.bytes
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        self.figures
+    }
+
+    pub(super) fn on_disk(&self) -> Figures {
+        self.on_disk
+    }
+
+    /// What is pushed from here on came in now.
+    #[inline]
+    pub(super) fn note_time(&mut self, now: Time) {
+        if self.since.len() < self.lines.len() {
+            self.since.resize_with(self.lines.len(), Since::default);
+        }
+        for (since, (line, next)) in self.since.iter_mut().zip(&self.lines) {
+            since.note(Position(*next), now, line.front().map(|head| head.position));
+        }
+    }
+
+    /// When the message at a position came in, about.
+    #[inline]
+    pub(super) fn since(&self, position: Position) -> Option<Time> {
+        self.since.get(self.line_at(position))?.of(position)
     }
 
     /// Gives the next message its position.
@@ -171,7 +203,7 @@ impl Ready {
     }
 
     #[inline]
-    fn front(&self) -> Option<&Queued> {
+    pub(super) fn front(&self) -> Option<&Queued> {
         if let Some(quorum) = &self.quorum
             && let Some(first) = quorum.returned.front()
         {
@@ -276,6 +308,7 @@ impl Ready {
             line.clear(&mut messages, &mut segments);
         }
         (self.occupied, self.figures) = ([0; 4], Figures::default());
+        self.on_disk = Figures::default();
         self.deep = self.lines.iter().filter(|(line, _)| line.is_deep()).count();
         (messages, segments)
     }
@@ -333,8 +366,13 @@ impl Ready {
     }
 
     pub(super) fn written(&mut self, index: LineIndex, segment: Option<Segment>) -> Written {
+        let figures = segment.as_ref().map(|segment| segment.figures).unwrap_or_default();
         let change = |line: &mut Line| line.written(segment);
-        self.change(index, change).unwrap_or(Written::Unneeded)
+        let written = self.change(index, change).unwrap_or(Written::Unneeded);
+        if written == Written::Kept {
+            self.on_disk.add_all(figures);
+        }
+        written
     }
 
     /// Takes out the segment that was read, and hands over what is on record of it. `None` when nobody
@@ -342,6 +380,7 @@ impl Ready {
     pub(super) fn take_read(&mut self, index: LineIndex, number: u64) -> Option<Segment> {
         let segment = self.lines.get_mut(index)?.0.take_read(number)?;
         self.figures.remove_all(segment.figures);
+        self.on_disk.remove_all(segment.figures);
         Some(segment)
     }
 
@@ -361,6 +400,7 @@ impl Ready {
             let index = self.line_at(segment.last);
             self.passed(segment.last);
             self.figures.add_all(segment.figures);
+            self.on_disk.add_all(segment.figures);
             if let Some((segments, _)) = shares.get_mut(index) {
                 segments.push(segment);
             }

@@ -9,6 +9,7 @@ use super::line::Budget;
 use super::paging::Waiting;
 use super::ready::Ready;
 use super::restore::{Leftover, Restored, count_at};
+use super::stats::{MESSAGE_OVERHEAD, QueueFigures, Weights};
 use super::subscribers::{Subscribers, SubscriptionId};
 use super::{Arrival, Counts, Incoming, Queue, QueueKind, log};
 use crate::message::{Message, Position, Queued};
@@ -24,6 +25,8 @@ pub(super) struct State {
     pub(super) subscribers: Subscribers,
     /// In outboxes of, or delivered to, those who acknowledge.
     pub(super) unacked: usize,
+    /// What those weigh.
+    pub(super) held: Weights,
     /// When a queue with `x-expires` ends unless it is used before.
     pub(super) unused_until: Time,
     /// Policies have changed `expires` since it was last enforced.
@@ -49,6 +52,7 @@ impl State {
             duplicates: Duplicates::new(&options),
             options,
             unacked: 0,
+            held: Weights::default(),
             unused_until: Time::NEVER,
             restart_expiry: false,
             deleted: false,
@@ -70,6 +74,7 @@ impl State {
         if self.options.has_limits() {
             return self.publish_limited(queue, batch, arrival, rejected, effects);
         }
+        self.ready.note_time(now);
         for incoming in batch.drain(..) {
             self.take_in(queue, incoming, arrival, effects);
         }
@@ -91,6 +96,7 @@ impl State {
         let (options, now) = (Arc::clone(&self.options), arrival.now);
         // What has expired meanwhile takes no place, nor is it dropped for want of one.
         self.drop_expired(queue, now, effects);
+        self.ready.note_time(now);
         let mut log = None;
         for incoming in batch.drain(..) {
             if options.overflow() != Overflow::DropHead
@@ -157,6 +163,7 @@ impl State {
         now: Time,
     ) {
         let Restored { messages, segments, settled, delivered, returned, next_position } = restored;
+        let since = messages.first().and_then(|first| first.stored).map_or(now, |at| at.min(now));
         let messages = messages.into_iter().map(|recovered| {
             let RecoveredMessage { position, message, stored, redelivered } = recovered;
             // A clock that was set back does not make it live longer than it was to live.
@@ -168,7 +175,9 @@ impl State {
             let delivery_count = count_at(&returned, position);
             Queued { message, position, deadline, redelivered, kept: true, delivery_count }
         });
-        let mut messages = messages.collect();
+        let mut messages: Vec<Queued> = messages.collect();
+        // What lies in segments came before those, or it is not known when.
+        self.ready.note_time(since);
         if !segments.is_empty() || !early.is_empty() {
             self.leftover = Some(Box::new(Leftover { settled, delivered, returned }));
         }
@@ -201,8 +210,17 @@ impl State {
     }
 
     /// Counted deliveries are no longer out. True when a blocked consumer has room again.
-    pub(super) fn release(&mut self, id: Option<SubscriptionId>, count: u32) -> bool {
+    pub(super) fn release(
+        &mut self,
+        id: Option<SubscriptionId>,
+        count: u32,
+        weights: &Weights,
+    ) -> bool {
         self.unacked = self.unacked.saturating_sub(count as usize);
+        match self.unacked {
+            0 => self.held = Weights::default(),
+            _ => self.held.remove_all(weights),
+        }
         let Some(id) = id else { return false };
         let Some(subscriber) = self.subscribers.find(id) else {
             return false;
@@ -235,6 +253,30 @@ impl State {
 
     pub(super) fn counts(&self) -> Counts {
         Counts { ready: self.ready.len(), unacked: self.unacked, consumers: self.subscribers.len() }
+    }
+
+    pub(super) fn figures(&self) -> QueueFigures {
+        let (ready, on_disk) = (self.ready.figures(), self.ready.on_disk());
+        let resident = ready.messages.saturating_sub(on_disk.messages) + self.unacked;
+        let segments = self.ready.segments().count();
+        let head = self.ready.front();
+        let bytes = ready.bytes.saturating_sub(on_disk.bytes) + self.held.bytes;
+        QueueFigures {
+            counts: self.counts(),
+            ready_bytes: ready.bytes,
+            unacked_bytes: self.held.bytes,
+            persistent: ready.persistent + self.held.persistent,
+            persistent_bytes: ready.persistent_bytes + self.held.persistent_bytes,
+            on_disk: on_disk.messages,
+            on_disk_bytes: on_disk.bytes,
+            segments,
+            memory: size_of::<Queue>()
+                + bytes
+                + resident * MESSAGE_OVERHEAD
+                + segments * size_of::<Segment>(),
+            oldest: head.and_then(|head| self.ready.since(head.position)),
+            head_timestamp: head.and_then(|head| head.message.parsed_properties().ok()?.timestamp),
+        }
     }
 
     fn would_overflow(&self, options: &Options, message: &Message) -> bool {

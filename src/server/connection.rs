@@ -143,7 +143,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Pending => break,
             }
         }
-        self.unflushed |= total > 0;
+        if total > 0 {
+            self.session.count_written(total);
+            self.unflushed = true;
+        }
         if self.unflushed && self.session.output().is_empty() {
             match Pin::new(&mut self.stream).poll_flush(context) {
                 Poll::Ready(Err(_)) => return Err(()),
@@ -173,6 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Ready(Ok(count)) => count,
             Poll::Pending => return Ok(0),
         };
+        self.session.count_read(count);
         if count == room {
             self.read_size = (self.read_size * 2).min(READ_MAX);
         }

@@ -18,6 +18,7 @@ use super::confirm::Confirms;
 use super::content::Assembly;
 use super::transaction::Transaction;
 use super::unacked::Unacked;
+use crate::broker::ChannelStats;
 use crate::delivery::{ChannelLimit, SourceId};
 use crate::names::QueueName;
 use crate::protocol::{ChannelNumber, FrameKind};
@@ -32,6 +33,7 @@ pub struct Channel {
     /// The last delivery tag used; deliveries, gets and direct replies share the sequence (B6.11).
     pub delivery_tag: u64,
     pub unacked: Unacked,
+    pub stats: Arc<ChannelStats>,
     /// The shortest acknowledgement timeout of anything on the channel so far, as far as it matters
     /// for the next look at what is overdue.
     pub patience: Duration,
@@ -88,13 +90,14 @@ impl Parked {
 }
 
 impl Channel {
-    pub fn new(number: ChannelNumber) -> Self {
+    pub fn new(number: ChannelNumber, stats: Arc<ChannelStats>) -> Self {
         Self {
             number,
             closing: false,
             consumers: HashMap::new(),
             delivery_tag: 0,
             unacked: Unacked::default(),
+            stats,
             patience: LOOK_INTERVAL,
             limit: Arc::default(),
             prefetch: 0,

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use super::channel::{Answer, Channel, Channels, Parked};
+use super::confirm::Answered;
 use super::output::Output;
 use super::rights::{Resource, Rights};
 use super::source::Sources;
 use super::throttle::Throttle;
 use super::{Capabilities, Services};
 use crate::auth::Access;
-use crate::broker::{Publisher, Vhost};
+use crate::broker::{ConnectionStats, Publisher, Vhost};
 use crate::delivery::{Outbox, SourceId};
 use crate::message::{Positions, Queued};
 use crate::names::UserName;
 use crate::protocol::method::connection;
 use crate::protocol::{AmqpError, ChannelNumber, Method, ReplyCode};
-use crate::queue::{ConnectionId, Effects, Queue, Settled};
+use crate::queue::{ConnectionId, Effects, Queue, Settled, Weights};
 use crate::storage::{Commit, Group, LogPosition, StoreError};
 use crate::time::Time;
 
@@ -32,6 +33,7 @@ pub struct Settlement {
     pub positions: Positions,
     /// Where all of them stood, if their queue wants to know.
     pub left: Positions,
+    pub weights: Weights,
 }
 
 /// The settlement of a source in this batch, made if need be.
@@ -42,7 +44,8 @@ pub fn settlement_of(settled: &mut Vec<Settlement>, source: SourceId) -> &mut Se
     let index = known.map_or(settled.len(), |index| near + index);
     if index == settled.len() {
         let (positions, left) = (Positions::default(), Positions::default());
-        settled.push(Settlement { source, count: 0, positions, left });
+        let weights = Weights::default();
+        settled.push(Settlement { source, count: 0, positions, left, weights });
     }
     #[expect(clippy::indexing_slicing, reason = "found or pushed above")]
     &mut settled[index]
@@ -56,6 +59,9 @@ pub struct Context {
     pub capabilities: Capabilities,
     pub vhost: Arc<Vhost>,
     pub outbox: Arc<Outbox>,
+    pub stats: Arc<ConnectionStats>,
+    /// Sources whose deliveries nobody has been told of.
+    pub uncounted: Vec<SourceId>,
     pub output: Output,
     pub frame_max: u32,
     pub channel_max: u16,
@@ -74,6 +80,7 @@ pub struct Context {
     pub is_congested: bool,
     /// It published while there was an alarm: it is not read until all are over (behaviour B11.2).
     pub is_blocked: bool,
+    pub blocked_since: Time,
     /// What limits the rate of its messages; `None` where nothing does.
     pub throttle: Option<Box<Throttle>>,
     /// The generation of the vhost's limits that was looked at.
@@ -145,6 +152,7 @@ impl Context {
     /// Hands gathered publishes to their queues, and records what there is to confirm.
     pub fn flush_publishes(&mut self, channels: &mut Channels) {
         if !self.publisher.has_gathered() && self.confirming.is_empty() {
+            self.publisher.tell_exchanges();
             return;
         }
         let flushed = self.publisher.flush(Group::ALONE, self.now, &mut self.effects);
@@ -159,8 +167,12 @@ impl Context {
                 continue;
             };
             let rejected = flushed.rejected.iter().filter(|(rejected, _)| *rejected == number.0);
-            confirms.arrived(flushed.log, rejected.map(|(_, sequence)| *sequence).collect());
-            confirms.answer(store.durable(), |answer| self.output.method(number, &answer));
+            let rejected = rejected.map(|(_, sequence)| *sequence).collect();
+            confirms.arrived(flushed.log, rejected, self.now);
+            let mut answered = Answered::new(self.now, &self.stats, &channel.stats);
+            confirms.answer(store.durable(), &mut answered, |answer| {
+                self.output.method(number, &answer);
+            });
             waits = waits.max(confirms.waits_for());
         }
         if let Some(position) = waits {
@@ -185,11 +197,18 @@ impl Context {
         let broker = &self.services.broker;
         let Some(reason) = broker.alarms.wait(self.id, &self.outbox) else { return };
         self.is_blocked = true;
+        self.blocked_since = self.now;
         tracing::info!(connection = self.id.0, reason, "publisher blocked");
         if self.capabilities.connection_blocked {
             let blocked = connection::Method::Blocked(connection::Blocked { reason });
             self.send(ChannelNumber::CONNECTION, &Method::Connection(blocked));
         }
+    }
+
+    /// It is not blocked any more.
+    pub fn count_blocked(&self) {
+        let blocked = self.now.since(self.blocked_since);
+        self.stats.blocked_millis.add(u64::try_from(blocked.as_millis()).unwrap_or(u64::MAX));
     }
 
     /// The alarms may be over.
@@ -199,6 +218,7 @@ impl Context {
             return;
         }
         alarms.forget(self.id);
+        self.count_blocked();
         self.is_blocked = false;
         tracing::info!(connection = self.id.0, "publisher unblocked");
         if self.capabilities.connection_blocked {
@@ -226,7 +246,10 @@ impl Context {
             if let Some(confirms) = channel.confirms.as_mut()
                 && confirms.waits_for().is_some()
             {
-                confirms.answer(store.durable(), |answer| self.output.method(number, &answer));
+                let mut answered = Answered::new(self.now, &self.stats, &channel.stats);
+                confirms.answer(store.durable(), &mut answered, |answer| {
+                    self.output.method(number, &answer);
+                });
                 waits = waits.max(confirms.waits_for());
             }
         }
@@ -241,6 +264,7 @@ impl Context {
         let deduplicates = self.sources.deduplicate(id);
         let settlement = settlement_of(&mut self.settled, id);
         settlement.count += 1;
+        settlement.weights.add(queued);
         if queued.kept {
             settlement.positions.push(queued.position);
         }
@@ -269,7 +293,8 @@ impl Context {
     }
 
     fn settle(&mut self, settlement: &Settlement, group: Group, channel: &Channel) {
-        let Settlement { source: id, count, positions, left } = settlement;
+        let Settlement { source: id, count, positions, left, weights } = settlement;
+        self.count_acks(*id, *count, channel);
         self.release(*id, *count, channel);
         // Before its own queue is told, or one that always has messages would keep all of the room.
         self.resume_if_limited(channel);
@@ -277,10 +302,35 @@ impl Context {
         if let Some(queue) = &source.queue {
             let (positions, left) = (Some(positions), Some(left));
             let id = source.subscription;
-            let settled = Settled { id, count: *count, positions, left, group };
+            let (count, weights, acknowledged) = (*count, *weights, *count > 0);
+            let settled = Settled { id, count, positions, left, group, weights, acknowledged };
             queue.settle(&settled, self.now, &mut self.effects);
         }
         self.sources.remove_if_over(*id);
+    }
+
+    fn count_acks(&self, id: SourceId, count: u32, channel: &Channel) {
+        let source = self.sources.get(id);
+        if let Some(queue) = source.and_then(|source| source.queue.as_ref()) {
+            channel.stats.deliveries.ack.add(count.into());
+            self.stats.kind(queue.kind()).ack.add(count.into());
+        }
+    }
+
+    /// Tells everybody who counts of the deliveries that were written since the last time.
+    pub fn count_deliveries(&mut self, channels: &mut Channels) {
+        for id in self.uncounted.drain(..) {
+            let Some(source) = self.sources.get_mut(id) else { continue };
+            let count = u64::from(std::mem::take(&mut source.delivered));
+            let redelivered = u64::from(std::mem::take(&mut source.redelivered));
+            // Direct replies come from no queue, and nobody counts them.
+            let Some(queue) = &source.queue else { continue };
+            queue.delivered(source.no_ack, count, redelivered, &mut self.effects);
+            self.stats.kind(queue.kind()).count_deliveries(source.no_ack, count, redelivered);
+            if let Some(channel) = channels.get_mut(source.channel) {
+                channel.stats.deliveries.count_deliveries(source.no_ack, count, redelivered);
+            }
+        }
     }
 
     /// Counts deliveries of a source as no longer outstanding, here and in its channel's limit.

@@ -19,7 +19,9 @@ pub struct GiveBack(Vec<Share>);
 #[derive(Debug)]
 struct Share {
     queue: Arc<Queue>,
+    /// Those of consumers that acknowledge.
     items: Vec<Queued>,
+    uncounted: Vec<Queued>,
     released: Vec<(Option<SubscriptionId>, u32)>,
 }
 
@@ -47,6 +49,7 @@ impl GiveBack {
             self.0.push(Share {
                 queue: Arc::clone(queue),
                 items: Vec::new(),
+                uncounted: Vec::new(),
                 released: Vec::new(),
             });
             self.0.len() - 1
@@ -54,8 +57,8 @@ impl GiveBack {
         let Some(share) = self.0.get_mut(index) else {
             return;
         };
+        let Some(subscription) = counted else { return share.uncounted.push(queued) };
         share.items.push(queued);
-        let Some(subscription) = counted else { return };
         match share.released.iter_mut().find(|released| released.0 == subscription) {
             Some(released) => released.1 += 1,
             None => share.released.push((subscription, 1)),
@@ -63,7 +66,8 @@ impl GiveBack {
     }
 
     pub fn go(self, now: Time, effects: &mut Effects) {
-        for Share { queue, items, released } in self.0 {
+        for Share { queue, mut items, uncounted, released } in self.0 {
+            items.extend(uncounted);
             queue.requeue(items, &released, now, effects);
         }
     }
@@ -127,6 +131,8 @@ impl Context {
         };
         if !channel.closing {
             self.services.broker.close_channels(&self.user, 1);
+            self.stats.close_channel(number.0);
+            self.services.broker.churn.channel_closed.add(1);
         }
         let mut back = GiveBack::default();
         let consumers: Vec<SourceId> = channel.consumers.values().copied().collect();

@@ -9,7 +9,9 @@ use super::source::Sources;
 use super::throttle::Throttle;
 use super::{Capabilities, Offer, Peer, Services};
 use crate::auth::{AuthenticationError, External, Mechanism};
-use crate::broker::{COMPATIBLE_VERSION, Connected, NotOpened, Publisher, Vhost, Whose};
+use crate::broker::{
+    COMPATIBLE_VERSION, Connected, ConnectionStats, NotOpened, Publisher, Vhost, Whose,
+};
 use crate::delivery::Outbox;
 use crate::names::{UserName, VhostName};
 use crate::protocol::frame::FRAME_SIZE_MIN;
@@ -138,6 +140,7 @@ impl Handshake {
         services: &Arc<Services>,
         id: ConnectionId,
         outbox: &Arc<Outbox>,
+        stats: &Arc<ConnectionStats>,
         now: Time,
     ) -> Result<Context, AmqpError> {
         let refuse =
@@ -145,8 +148,12 @@ impl Handshake {
         let broker = &services.broker;
         let (user, name) = (&self.user, VhostName::from(vhost));
         let limits = services.authenticator.users().find(user).map(|user| user.limits);
-        let connected =
-            Connected { vhost: name.clone(), user: user.clone(), outbox: Arc::clone(outbox) };
+        let connected = Connected {
+            vhost: name.clone(),
+            user: user.clone(),
+            outbox: Arc::clone(outbox),
+            stats: Arc::clone(stats),
+        };
         let connections_max = limits.and_then(|limits| limits.connections_max);
         let vhost = broker.connect(id, connected, connections_max).map_err(|why| {
             refuse(match why {
@@ -181,9 +188,15 @@ impl Handshake {
             rights: Rights::new(&services.authenticator, self.user.clone(), vhost.name.clone()),
             user: self.user.clone(),
             capabilities: self.capabilities,
-            publisher: Publisher::new(Arc::clone(&vhost), Arc::clone(broker.message_store())),
+            publisher: Publisher::of_connection(
+                Arc::clone(&vhost),
+                Arc::clone(broker.message_store()),
+                Arc::clone(stats),
+            ),
             vhost,
             outbox: Arc::clone(outbox),
+            stats: Arc::clone(stats),
+            uncounted: Vec::new(),
             output: Output::default(),
             frame_max: self.frame_max,
             channel_max: self.channel_max,
@@ -195,6 +208,7 @@ impl Handshake {
             awaiting_store: false,
             is_congested: false,
             is_blocked: false,
+            blocked_since: Time(0),
             scratch: Vec::new(),
             tickets: 0,
             look_for_overdue: Time::NEVER,

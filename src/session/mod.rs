@@ -48,7 +48,7 @@ use self::open::{Open, Turn};
 use self::output::Output;
 use self::timers::Timers;
 use crate::auth::{Authenticator, External};
-use crate::broker::Broker;
+use crate::broker::{Broker, ConnectionStats};
 use crate::delivery::{Outbox, Outgoing};
 use crate::protocol::frame::{FRAME_SIZE_BEFORE_TUNE, Greeting, PROTOCOL_HEADER, Ready, greeting};
 use crate::protocol::frame::{first_frame, parse_frame, whole_frames};
@@ -131,6 +131,7 @@ pub struct Session {
     id: ConnectionId,
     peer: Peer,
     outbox: Arc<Outbox>,
+    stats: Arc<ConnectionStats>,
     stage: Stage,
     /// Before and after the connection is open; meanwhile the open connection has it.
     output: Output,
@@ -148,6 +149,7 @@ impl Session {
             id,
             peer,
             outbox,
+            stats: Arc::default(),
             stage: Stage::Handshake(Box::new(Handshake::new(until))),
             output: Output::default(),
             timers: Timers::new(0, 0, now),
@@ -161,6 +163,20 @@ impl Session {
     /// Rings when [`pump`](Self::pump) has something to do.
     pub fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
+    }
+
+    /// So many bytes were read in one go.
+    #[inline]
+    pub fn count_read(&self, bytes: usize) {
+        self.stats.received_octets.add(bytes as u64);
+        self.stats.received_packets.add(1);
+    }
+
+    /// So many bytes were written in one go.
+    #[inline]
+    pub fn count_written(&self, bytes: usize) {
+        self.stats.sent_octets.add(bytes as u64);
+        self.stats.sent_packets.add(1);
     }
 
     pub fn output(&mut self) -> &mut Output {
@@ -281,11 +297,12 @@ impl Session {
     /// Behaviour B2.6 and B2.7.
     fn login(&mut self, result: Result<(), handshake::LoginFailure>, now: Time) {
         match result {
-            Ok(()) => {}
+            Ok(()) => self.services.broker.churn.login_succeeded.add(1),
             Err(handshake::LoginFailure::Malformed(why)) => self.doom(&why, now),
             Err(handshake::LoginFailure::Refused { why, answer }) => {
                 let peer = &self.peer.name;
                 tracing::warn!(peer, why, "login refused");
+                self.services.broker.churn.login_failed.add(1);
                 if let Some(error) = answer {
                     self.write_close(&error);
                 }
@@ -298,7 +315,8 @@ impl Session {
         let Stage::Handshake(handshake) = &self.stage else {
             return;
         };
-        let opened = handshake.open(vhost, &self.services, self.id, &self.outbox, now);
+        let (outbox, stats) = (&self.outbox, &self.stats);
+        let opened = handshake.open(vhost, &self.services, self.id, outbox, stats, now);
         match opened {
             Err(error) => self.close(&error, now),
             Ok(mut ctx) => {
@@ -487,10 +505,11 @@ impl Session {
         if let Stage::Open(open) = &mut self.stage {
             let Open { ctx, channels, .. } = &mut **open;
             ctx.end_all(channels);
-            self.services.broker.disconnect(self.id);
             if ctx.is_blocked {
                 self.services.broker.alarms.forget(self.id);
+                ctx.count_blocked();
             }
+            self.services.broker.disconnect(self.id);
             self.output = std::mem::take(&mut ctx.output);
             self.stage = over(ctx.now);
         }

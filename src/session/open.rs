@@ -1,5 +1,7 @@
 //! An open connection: frames to handlers, deliveries to bytes, errors to closes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Services;
@@ -116,6 +118,7 @@ impl Open {
     /// Hands over what was gathered and wakes whom it concerns: once a read.
     pub(super) fn end_batch(&mut self) {
         self.flush();
+        self.ctx.stats.output_bytes.set(self.ctx.output.len() as u64);
         self.ctx.effects.wakes.ring();
     }
 
@@ -285,7 +288,9 @@ impl Open {
             return Err(AmqpError::new(ReplyCode::NotAllowed, text));
         }
         self.count_channel()?;
-        self.channels.insert(Channel::new(frame.channel));
+        let stats = self.ctx.stats.open_channel(frame.channel.0);
+        self.ctx.services.broker.churn.channel_created.add(1);
+        self.channels.insert(Channel::new(frame.channel, stats));
         let ok = channel_method::Method::OpenOk(channel_method::OpenOk {});
         self.ctx.send(frame.channel, &Method::Channel(ok));
         Ok(())
@@ -430,7 +435,7 @@ impl Open {
             method_id: error.method.method,
         };
         self.ctx.send(number, &Method::Channel(channel_method::Method::Close(close)));
-        let mut channel = Channel::new(number);
+        let mut channel = Channel::new(number, Arc::default());
         channel.closing = true;
         self.channels.insert(channel);
         Ok(())
@@ -459,6 +464,7 @@ impl Open {
                     Outgoing::Shutdown(reason) => turn = Turn::Shutdown(reason),
                 }
             }
+            self.ctx.count_deliveries(&mut self.channels);
             for source in starved.drain(..) {
                 self.resume(source);
             }
@@ -500,6 +506,11 @@ impl Open {
         flag.fill(u8::from(queued.redelivered));
         let method = [&source.deliver[..], &tag_and_flag, queued.message.address(), &[]];
         let (number, frame_max) = (channel.number, self.ctx.frame_max);
+        if source.delivered == 0 {
+            self.ctx.uncounted.push(id);
+        }
+        source.delivered += 1;
+        source.redelivered += u32::from(queued.redelivered);
         if source.counts_deliveries {
             self.ctx.output.content(number, frame_max, method, &counted(&queued));
         } else {
@@ -542,6 +553,10 @@ impl Open {
         let fits = scratch.len() + FRAME_OVERHEAD <= frame_max as usize;
         let header = if fits { &scratch[..] } else { header };
         self.ctx.output.content_with(number, frame_max, method, header, &queued.message);
+        if source.delivered == 0 {
+            self.ctx.uncounted.push(id);
+        }
+        source.delivered += 1;
         source.unacked += 1;
         if channel.unacked.push(tag, Held { source: id, queued }, self.ctx.now) {
             self.ctx.expect_settlement(channel.patience);
@@ -550,6 +565,8 @@ impl Open {
 
     /// A consumer's queue was deleted (B6.9): clients that want to know are told.
     fn queue_gone(&mut self, id: SourceId) {
+        // As long as its deliveries can be told to be its.
+        self.ctx.count_deliveries(&mut self.channels);
         let Some(source) = self.ctx.sources.get_mut(id) else {
             return;
         };

@@ -19,6 +19,9 @@ pub struct Source {
     pub counts_deliveries: bool,
     /// Delivered and not settled.
     pub unacked: u32,
+    /// Written to the client and not counted yet, and those among them that may have been before.
+    pub delivered: u32,
+    pub redelivered: u32,
     /// Consumers only: still subscribed.
     pub live: bool,
     pub tag: Box<str>,
@@ -53,6 +56,8 @@ impl Source {
             subscription: None,
             no_ack,
             unacked: 0,
+            delivered: 0,
+            redelivered: 0,
             live: true,
             tag: tag.into(),
             deliver: deliver.into(),
@@ -77,6 +82,8 @@ impl Source {
             subscription: None,
             no_ack: false,
             unacked: 1,
+            delivered: 0,
+            redelivered: 0,
             live: false,
             tag: Box::default(),
             deliver: Box::default(),

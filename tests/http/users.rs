@@ -50,6 +50,7 @@ fn connect(api: &Api, user: &str, vhost: &str) -> (ConnectionId, std::sync::Arc<
         vhost: vhost.into(),
         user: user.into(),
         outbox: std::sync::Arc::clone(&outbox),
+        stats: std::sync::Arc::default(),
     };
     api.broker.connect(id, connected, None).unwrap();
     (id, outbox)

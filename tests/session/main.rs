@@ -42,6 +42,7 @@ mod relocate;
 mod reply_to;
 mod restart;
 mod settle;
+mod stats;
 mod stream_model;
 mod streams;
 mod tx;

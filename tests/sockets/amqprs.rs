@@ -184,7 +184,9 @@ async fn workers_take_turns_and_acknowledge() {
         boss.publish("", "tasks", task.to_string().as_bytes()).await;
     }
     // From here on, whoever acknowledges is the only one with room.
-    server.until("all are there", || server.queue("tasks").unwrap().published() == 30).await;
+    server
+        .until("all are there", || server.queue("tasks").unwrap().stats.counts().publish == 30)
+        .await;
     let mut done = Vec::new();
     for _ in 0..10 {
         for (worker, tasks) in &mut workers {

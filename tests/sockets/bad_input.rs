@@ -297,7 +297,9 @@ async fn consumer_that_does_not_read_costs_its_own_outbox() {
     }
     publisher.declare("flush").await;
     server
-        .until("all are published", || server.queue("q").unwrap().published() == MESSAGES as u64)
+        .until("all are published", || {
+            server.queue("q").unwrap().stats.counts().publish == MESSAGES as u64
+        })
         .await;
     let counts = server.counts("q");
     assert_eq!(counts.ready + counts.unacked, MESSAGES);

@@ -294,7 +294,7 @@ impl Delays {
         let held: Option<Stored> =
             (!stored.is_empty()).then(|| self.messages.store(&mut stored.iter(), now));
         let first_stored = held.as_ref().map_or(0, |held| held.first);
-        let arrival = Arrival { first_stored, group, now };
+        let arrival = Arrival { first_stored, group, now, by_client: false };
         let mut refused = Vec::new();
         for (queue, mut incoming) in shares {
             queue.publish(&mut incoming, arrival, &mut refused, effects);
@@ -411,6 +411,7 @@ fn settle(queue: &Arc<Queue>, gone: &[Queued], group: Group, now: Time, effects:
     positions.sort_unstable();
     let positions = Positions::from_iter(positions);
     let count = u32::try_from(gone.len()).unwrap_or(u32::MAX);
-    let settled = Settled { id: None, count, positions: Some(&positions), left: None, group };
+    let positions = Some(&positions);
+    let settled = Settled { positions, group, ..Settled::count(None, count) };
     queue.settle(&settled, now, effects);
 }

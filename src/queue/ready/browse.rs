@@ -75,6 +75,7 @@ impl Ready {
         let gone = Figures::of(gone);
         waiting.figures.remove_all(gone);
         self.figures.remove_all(gone);
+        self.on_disk.remove_all(gone);
         true
     }
 }

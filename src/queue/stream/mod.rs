@@ -36,8 +36,8 @@ use self::readers::{Reader, Readers};
 use self::visible::Visible;
 use super::paging::{Call, PagerArrival};
 use super::{
-    Arrival, Counts, Effects, Incoming, Options, Queue, Refused, Restored, Settled, Subscription,
-    SubscriptionId, log,
+    Arrival, Counts, Effects, Incoming, Options, Queue, QueueFigures, Refused, Restored, Settled,
+    Subscription, SubscriptionId, log,
 };
 use crate::delivery::Outgoing;
 use crate::message::{Position, Queued};
@@ -94,7 +94,7 @@ impl Stream {
         arrival: Arrival,
         effects: &mut Effects,
     ) -> Option<LogPosition> {
-        let Arrival { first_stored, group, now } = arrival;
+        let Arrival { first_stored, group, now, .. } = arrival;
         for incoming in batch.drain(..).filter(|_| !self.deleted) {
             let number = incoming.number(first_stored);
             let position = self.parts.push(incoming.message, now);
@@ -258,6 +258,7 @@ impl Stream {
                 let is_kept = !self.deleted && self.parts.written(segment.as_ref());
                 match (segment, &queue.log) {
                     (Some(segment), Some(log)) if is_kept => {
+                        queue.stats.count_disk_writes(segment.figures.messages);
                         log.store.moved(log.id, segment.first, segment.last);
                     }
                     (Some(segment), _) if !is_kept => queue.drop_segment(&segment),
@@ -269,7 +270,9 @@ impl Stream {
                     let lost = segment.figures.messages;
                     tracing::error!(queue = %queue.name, %error, lost, "a segment could not be read");
                 });
-                self.parts.read(&segment, messages.unwrap_or_default());
+                let messages = messages.unwrap_or_default();
+                queue.stats.count_disk_reads(messages.len());
+                self.parts.read(&segment, messages);
             }
         }
     }
@@ -307,6 +310,25 @@ impl Stream {
             ready: self.parts.messages(),
             unacked: self.unacked,
             consumers: self.readers.len(),
+        }
+    }
+
+    pub(super) fn figures(&self) -> QueueFigures {
+        let bytes = usize::try_from(self.parts.bytes()).unwrap_or(usize::MAX);
+        let (on_disk, segments) = self.parts.on_disk();
+        let on_disk_bytes = bytes.saturating_sub(self.parts.tail_cost());
+        QueueFigures {
+            counts: self.counts(),
+            ready_bytes: bytes,
+            unacked_bytes: 0,
+            persistent: self.parts.messages(),
+            persistent_bytes: bytes,
+            on_disk,
+            on_disk_bytes: if on_disk == 0 { 0 } else { on_disk_bytes },
+            segments,
+            memory: size_of::<Queue>() + self.parts.memory(),
+            oldest: self.parts.oldest_time(),
+            head_timestamp: None,
         }
     }
 

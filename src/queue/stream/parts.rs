@@ -116,6 +116,27 @@ impl Parts {
         self.bytes
     }
 
+    /// Messages that are in files and not in memory, and the number of files.
+    pub(super) fn on_disk(&self) -> (usize, usize) {
+        let written = self.sealed.iter().filter(|part| part.is_written());
+        written.fold((0, 0), |(messages, files), part| {
+            let asleep = if part.memory.is_none() { part.messages } else { 0 };
+            (messages + asleep, files + 1)
+        })
+    }
+
+    /// Bytes of memory that messages take, about.
+    pub(super) fn memory(&self) -> usize {
+        let resident = self.sealed.iter().filter(|part| part.memory.is_some());
+        self.tail_cost + resident.map(|part| part.cost).sum::<usize>()
+    }
+
+    /// When the oldest message came in.
+    pub(super) fn oldest_time(&self) -> Option<Time> {
+        let sealed = self.sealed.front().map(|part| part.span.since);
+        sealed.or_else(|| Some(self.tail.first()?.deadline))
+    }
+
     /// Body and header bytes of the tail, and what they cost beside.
     pub(super) fn tail_cost(&self) -> usize {
         self.tail_cost

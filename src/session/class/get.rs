@@ -28,6 +28,8 @@ pub fn get(ctx: &mut Context, channel: &mut Channel, method: &Get<'_>) -> Result
     let (queued, remaining) = match queue.get(method.no_ack, ctx.now, &mut ctx.effects) {
         Got::Message { queued, remaining } => (queued, remaining),
         Got::Empty => {
+            channel.stats.deliveries.get_empty.add(1);
+            ctx.stats.kind(queue.kind()).get_empty.add(1);
             ctx.send(channel.number, &Method::Basic(basic::Method::GetEmpty(GetEmpty {})));
             return Ok(());
         }
@@ -41,6 +43,8 @@ pub fn get(ctx: &mut Context, channel: &mut Channel, method: &Get<'_>) -> Result
             return Ok(());
         }
     };
+    channel.stats.deliveries.count_get(method.no_ack, queued.redelivered);
+    ctx.stats.kind(queue.kind()).count_get(method.no_ack, queued.redelivered);
     let tag = channel.next_delivery_tag();
     let mut tag_and_flag = [0; 9];
     let (tag_bytes, flag) = tag_and_flag.split_at_mut(8);

@@ -71,6 +71,7 @@ pub fn publish(
     }
     let arrives = ctx.publisher.arrives(way);
     let returned = content.mandatory && !arrives;
+    ctx.stats.count_size(header.body_size);
     // A message that goes nowhere need not be made, unless it comes back.
     let message = if arrives || returned || channel.transaction.is_some() {
         Some(make(ctx, &content, &properties, look.changes))
@@ -78,13 +79,16 @@ pub fn publish(
         None
     };
     if let Some(transaction) = &mut channel.transaction {
+        channel.stats.received_tx.add(1);
         if let Some(message) = message {
             let destinations = ctx.publisher.destinations(way);
             transaction.publishes.push(transaction::Publish { message, destinations, returned });
         }
         return Ok(());
     }
+    ctx.publisher.count(way);
     let confirm = confirm(ctx, channel);
+    count(channel, confirm.is_some(), arrives, returned);
     if let Some(message) = message {
         if returned {
             give_back(ctx, channel.number, &message);
@@ -93,6 +97,18 @@ pub fn publish(
         }
     }
     Ok(())
+}
+
+#[inline]
+pub fn count(channel: &Channel, to_confirm: bool, arrives: bool, returned: bool) {
+    let stats = &channel.stats;
+    stats.publish.add(1);
+    if to_confirm {
+        stats.publish_confirm.add(1);
+    }
+    if !arrives {
+        if returned { &stats.return_unroutable } else { &stats.drop_unroutable }.add(1);
+    }
 }
 
 /// Permission is asked for before the exchange (B6.1).

@@ -45,6 +45,10 @@ fn commit(ctx: &mut Context, channel: &mut Channel) -> Result<(), AmqpError> {
         if publish.returned {
             super::publish::give_back(ctx, channel.number, &publish.message);
         }
+        ctx.publisher.count_to(&publish.destinations);
+        let (arrives, returned) = (!publish.destinations.is_empty(), publish.returned);
+        super::publish::count(channel, false, arrives, returned);
+        channel.stats.publish_committed.add(1);
         let watch = Some((channel.number.0, number as u64));
         ctx.publisher.gather_to(&publish.destinations, &publish.message, watch, &mut ctx.effects);
     }

@@ -43,20 +43,33 @@ pub struct Figures {
     pub bytes: usize,
     /// How many have a deadline.
     pub deadlines: usize,
+    /// How many the store knows, and the bytes of their bodies.
+    pub persistent: usize,
+    pub persistent_bytes: usize,
 }
 
 impl Figures {
     #[inline]
     pub fn add(&mut self, queued: &Queued) {
+        let bytes = queued.message.body_size();
         self.messages += 1;
-        self.bytes += queued.message.body_size();
+        self.bytes += bytes;
+        if queued.kept {
+            self.persistent += 1;
+            self.persistent_bytes += bytes;
+        }
         self.deadlines += usize::from(queued.deadline != Time::NEVER);
     }
 
     #[inline]
     pub fn remove(&mut self, queued: &Queued) {
+        let bytes = queued.message.body_size();
         self.messages -= 1;
-        self.bytes -= queued.message.body_size();
+        self.bytes -= bytes;
+        if queued.kept {
+            self.persistent -= 1;
+            self.persistent_bytes -= bytes;
+        }
         self.deadlines -= usize::from(queued.deadline != Time::NEVER);
     }
 
@@ -70,6 +83,8 @@ impl Figures {
         self.messages += other.messages;
         self.bytes += other.bytes;
         self.deadlines += other.deadlines;
+        self.persistent += other.persistent;
+        self.persistent_bytes += other.persistent_bytes;
     }
 
     /// Never below zero, whatever a file has claimed.
@@ -77,6 +92,8 @@ impl Figures {
         self.messages = self.messages.saturating_sub(other.messages);
         self.bytes = self.bytes.saturating_sub(other.bytes);
         self.deadlines = self.deadlines.saturating_sub(other.deadlines);
+        self.persistent = self.persistent.saturating_sub(other.persistent);
+        self.persistent_bytes = self.persistent_bytes.saturating_sub(other.persistent_bytes);
     }
 }
 

@@ -21,7 +21,13 @@ fn messages_come_back_as_they_went_in() {
         queue: QUEUE,
         first: Position(3),
         last: Position(10),
-        figures: Figures { messages: 4, bytes: 9 + 20_000 + 5, deadlines: 1 },
+        figures: Figures {
+            messages: 4,
+            bytes: 9 + 20_000 + 5,
+            deadlines: 1,
+            persistent: 3,
+            persistent_bytes: 20_005,
+        },
         persistent: 3,
         span: None,
         recovered: false,
@@ -50,7 +56,8 @@ fn what_is_persistent_is_found_after_a_restart_and_nothing_else() {
 
     let (store, scanned, _) = open(&disk);
     assert_eq!(scanned.report, Vec::<String>::new());
-    let figures = Figures { messages: 2, bytes: 12, deadlines: 1 };
+    let (persistent, persistent_bytes) = (2, 12);
+    let figures = Figures { messages: 2, bytes: 12, deadlines: 1, persistent, persistent_bytes };
     let found = [
         Segment { figures, recovered: true, ..mixed.clone() },
         Segment { recovered: true, ..later.clone() },
