@@ -1,11 +1,14 @@
 //! What is known about a vhost besides what is in it (behaviour B10.1, B10.7, B10.8).
 
 use crate::protocol::{FieldTable, FieldValue};
+use crate::queue::QueueKind;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VhostMetadata {
     pub description: String,
     pub tags: Vec<String>,
+    /// The type of queues that are declared without one.
+    pub default_queue_type: Option<QueueKind>,
     /// Connections that may be open at a time; `None` is unlimited.
     pub connections_max: Option<u32>,
     /// Queues that may be there at a time.
@@ -18,6 +21,7 @@ pub struct VhostMetadata {
 
 const DESCRIPTION: &str = "description";
 const TAGS: &str = "tags";
+const DEFAULT_QUEUE_TYPE: &str = "default_queue_type";
 
 impl VhostMetadata {
     /// What the limits are called where they are set and stored. The first two are RabbitMQ's.
@@ -51,6 +55,9 @@ impl VhostMetadata {
             let tags = self.tags.iter().map(|tag| FieldValue::from(tag.as_str())).collect();
             table.insert(TAGS, FieldValue::Array(tags));
         }
+        if let Some(kind) = self.default_queue_type {
+            table.insert(DEFAULT_QUEUE_TYPE, kind.as_str());
+        }
         for (name, max) in self.limits() {
             table.insert(name, i64::from(max));
         }
@@ -67,6 +74,10 @@ impl VhostMetadata {
         let mut metadata = Self {
             description: description.unwrap_or_default().to_owned(),
             tags: tags.iter().filter_map(|tag| tag.as_str().map(str::to_owned)).collect(),
+            default_queue_type: table
+                .get(DEFAULT_QUEUE_TYPE)
+                .and_then(FieldValue::as_str)
+                .and_then(QueueKind::from_name),
             ..Self::default()
         };
         for name in Self::LIMITS {
@@ -89,6 +100,7 @@ mod tests {
             VhostMetadata {
                 description: "Häsin".to_owned(),
                 tags: vec!["a".to_owned(), "b".to_owned()],
+                default_queue_type: Some(QueueKind::Stream),
                 connections_max: Some(0),
                 queues_max: Some(u32::MAX),
                 connection_rate_max: Some(1),

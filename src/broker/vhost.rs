@@ -40,6 +40,8 @@ pub struct DeclaredQueue {
     pub commit: Commit,
 }
 
+const QUEUE_TYPE: &str = "x-queue-type";
+
 /// Called when a change that was not durable at once has become so.
 pub type Notify<'a> = &'a dyn Fn() -> Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
@@ -352,6 +354,28 @@ impl Vhost {
             let removed = topology.unbind(source, destination, routing_key, arguments)?;
             Ok(self.commit_removed(removed, notify))
         })
+    }
+
+    /// The arguments of a declare that says nothing of the queue's type, with the vhost's own type; `None`
+    /// where they stay as they are: there is a type, or no default, or one that has no such queues. What
+    /// exists is of the type it is of, whatever the default has become since.
+    pub fn with_default_type(
+        &self,
+        name: &str,
+        arguments: &FieldTable,
+        flags: (bool, bool, bool),
+    ) -> Option<FieldTable> {
+        let (durable, exclusive, auto_delete) = flags;
+        let mut kind = self.metadata.read().default_queue_type?;
+        if arguments.get(QUEUE_TYPE).is_some() || !kind.allows(durable, exclusive, auto_delete) {
+            return None;
+        }
+        if let Ok(queue) = self.read(|topology| topology.queue(name)) {
+            kind = queue.kind();
+        }
+        let mut arguments = arguments.clone();
+        arguments.insert(QUEUE_TYPE, kind.as_str());
+        Some(arguments)
     }
 
     /// `queue.declare`, not passive, with a name (behaviour B5.1): creates it, or checks that it is

@@ -59,6 +59,16 @@ impl QueueKind {
         }
     }
 
+    /// The one of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Classic, Self::Quorum, Self::Stream].into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// Whether it can have queues with these flags (behaviour B5.7).
+    pub fn allows(self, durable: bool, exclusive: bool, auto_delete: bool) -> bool {
+        self.check_flags(durable, exclusive, auto_delete, "").is_ok()
+    }
+
     /// RabbitMQ's name for it in texts.
     pub fn module(self) -> &'static str {
         match self {

@@ -267,6 +267,19 @@ fn vhost_is_made_changed_and_deleted() {
     put(&api, "permissions/new%2Fone/guest", ALL).expect(204, "");
     put(&api, "vhosts/new%2Fone", "").expect(204, "");
     assert_eq!(get(&api, "vhosts/new%2Fone")["description"], "Häsin", "what is not said stays");
+    for (given, shown, stored) in [
+        ("quorum", "quorum", json!("quorum")),
+        ("stream", "stream", json!("stream")),
+        ("undefined", "classic", json!(null)),
+        ("classic", "classic", json!("classic")),
+        ("", "classic", json!(null)),
+    ] {
+        let body = json!({ "default_queue_type": given }).to_string();
+        put(&api, "vhosts/new%2Fone", &body).expect(204, "");
+        let vhost = get(&api, "vhosts/new%2Fone");
+        assert_eq!(vhost["default_queue_type"], shown, "{given}");
+        assert_eq!(vhost["metadata"]["default_queue_type"], stored, "{given}");
+    }
     put(&api, "vhosts/new%2Fone", r#"{"tags":[]}"#).expect(204, "");
     assert_eq!(get(&api, "vhosts/new%2Fone")["tags"], json!([]));
     assert_eq!(names(&api, "vhosts", "name"), ["/", "field", "new/one"]);
@@ -279,10 +292,7 @@ fn vhost_is_made_changed_and_deleted() {
     api.get("guest", "/api/permissions/new%2Fone/guest").expect(404, NOT_FOUND);
 
     for (body, reason) in [
-        (
-            r#"{"default_queue_type":"elk"}"#,
-            "default_queue_type 'elk' is not available in this version",
-        ),
+        (r#"{"default_queue_type":"elk"}"#, "Unsupported default queue type 'elk'"),
         (r#"{"tracing":true}"#, "tracing is not available in this version"),
         (r#"{"description":1}"#, "'description' must be a string"),
         ("7", "not_json"),

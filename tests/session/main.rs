@@ -18,6 +18,7 @@ mod consumer_timeout;
 mod content;
 mod dead_letter;
 mod deduplication;
+mod default_queue_type;
 mod definitions;
 mod delay;
 mod dispatch;

@@ -18,6 +18,7 @@ use crate::management::commit::{completion, wait};
 use crate::management::refusal::Refusal;
 use crate::management::{Api, node_name};
 use crate::names::VhostName;
+use crate::queue::QueueKind;
 
 pub(super) fn router() -> Router<Arc<Api>> {
     Router::new()
@@ -61,6 +62,9 @@ async fn put(
     if let Some(tags) = tags(&body)? {
         metadata.tags = tags;
     }
+    if let Some(kind) = default_queue_type(&body)? {
+        metadata.default_queue_type = kind;
+    }
     refuse_what_is_not_there(&body)?;
     let (notify, committed) = completion();
     let (existed, commit) = broker.put_vhost(&name, metadata, &notify);
@@ -74,13 +78,21 @@ async fn put(
     Ok(if existed { StatusCode::NO_CONTENT } else { StatusCode::CREATED })
 }
 
+/// `Some(None)` takes it away: that is what tools send that read it from a broker without one.
+fn default_queue_type(
+    body: &serde_json::Map<String, Value>,
+) -> Result<Option<Option<QueueKind>>, Refusal> {
+    match text(body, "default_queue_type")?.as_deref() {
+        None => Ok(None),
+        Some("" | "undefined") => Ok(Some(None)),
+        Some(name) => QueueKind::from_name(name).map(|kind| Some(Some(kind))).ok_or_else(|| {
+            Refusal::BadRequest(format!("Unsupported default queue type '{name}'").into())
+        }),
+    }
+}
+
 /// Better than to take it and not to do it.
 fn refuse_what_is_not_there(body: &serde_json::Map<String, Value>) -> Result<(), Refusal> {
-    let queue_type = text(body, "default_queue_type")?;
-    if let Some(kind) = queue_type.filter(|kind| !matches!(&**kind, "" | "classic" | "undefined")) {
-        let reason = format!("default_queue_type '{kind}' is not available in this version");
-        return Err(Refusal::BadRequest(reason.into()));
-    }
     match body.get("tracing") {
         None | Some(Value::Null | Value::Bool(false)) => Ok(()),
         Some(Value::String(no)) if no == "false" => Ok(()),
@@ -104,12 +116,16 @@ async fn delete(
 
 fn shown(vhost: &Vhost) -> Value {
     let metadata = vhost.metadata();
+    let mut shown = json!({ "description": metadata.description, "tags": metadata.tags });
+    if let Some(kind) = metadata.default_queue_type {
+        shown["default_queue_type"] = kind.as_str().into();
+    }
     json!({
         "name": vhost.name.as_str(),
         "description": metadata.description,
         "tags": metadata.tags,
-        "default_queue_type": "classic",
-        "metadata": { "description": metadata.description, "tags": metadata.tags },
+        "default_queue_type": metadata.default_queue_type.unwrap_or_default().as_str(),
+        "metadata": shown,
         "tracing": false,
         "cluster_state": { node_name(): "running" },
     })

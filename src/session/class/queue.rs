@@ -58,8 +58,11 @@ fn declare(
             Commit::Now,
         );
     }
+    let flags = (method.durable, method.exclusive, method.auto_delete);
+    let with_type = ctx.vhost.with_default_type(&name, &method.arguments, flags);
+    let arguments = with_type.as_ref().unwrap_or(&method.arguments);
     let name = if name.is_empty() {
-        let kind = method.arguments.get("x-queue-type").and_then(FieldValue::as_str);
+        let kind = arguments.get("x-queue-type").and_then(FieldValue::as_str);
         if let Some(kind @ ("quorum" | "stream")) = kind {
             let text = format!("Cannot declare a server-named queue for type rabbit_{kind}_queue");
             return Err(AmqpError::new(ReplyCode::PreconditionFailed, text));
@@ -76,17 +79,17 @@ fn declare(
         durable: method.durable,
         exclusive: method.exclusive,
         auto_delete: method.auto_delete,
-        arguments: &method.arguments,
+        arguments,
     };
     let owner = method.exclusive.then_some(ctx.id);
     let rights = &ctx.rights;
     let declaration = || {
-        check_dead_letters(rights, name.as_str(), &method.arguments)?;
+        check_dead_letters(rights, name.as_str(), arguments)?;
         let resource = resource_queue(name.as_str(), &ctx.vhost.name);
-        let options = Arc::new(Options::parse(&method.arguments, &resource)?);
+        let options = Arc::new(Options::parse(arguments, &resource)?);
         let (durable, auto_delete) = (method.durable, method.auto_delete);
         options.kind.check_flags(durable, method.exclusive, auto_delete, &resource)?;
-        let arguments = method.arguments.clone();
+        let arguments = arguments.clone();
         Ok(Declaration { durable, auto_delete, owner, arguments, options })
     };
     let notify = ctx.completion(channel);
