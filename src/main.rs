@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use leveret::auth::Authenticator;
 use leveret::broker::{Broker, Found, Limits};
-use leveret::config::{self, ConfigError, LogFormat, Settings};
+use leveret::config::{self, ConfigError, Settings};
 use leveret::management::{self, Bound, Listener, Management, ManagementError, Protocol};
 use leveret::queue::{Budget, TimeoutAction};
 use leveret::server::clock::Clock;
-use leveret::server::{Listen, Resources, Server};
+use leveret::server::{Listen, Resources, Server, log};
 use leveret::session::{Offer, Services};
 use leveret::storage::disk::RealDisk;
 use leveret::storage::journal::{Journal, JournalStats, Options, Recovered, Sync};
@@ -24,7 +24,6 @@ use leveret::storage::{
 use leveret::transport::tls::{self, Tls};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing_subscriber::EnvFilter;
 
 /// Messages are allocated by one thread and freed by another, all day long.
 #[global_allocator]
@@ -39,7 +38,9 @@ fn main() -> ExitCode {
         }
         Err(error) => return fail(&error),
     };
-    start_log(&settings);
+    if let Err(error) = log::start(&settings) {
+        return fail(&error);
+    }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if settings.worker_threads > 0 {
         runtime.worker_threads(settings.worker_threads);
@@ -67,19 +68,6 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
 /// Where nobody listens any more, nothing is said; that is no reason to stop.
 fn say(mut out: impl Write, line: &str) {
     let _ = writeln!(out, "{line}");
-}
-
-fn start_log(settings: &Settings) {
-    let filter = EnvFilter::new(&settings.log_level);
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        // It would report a broken stderr on stderr, and that panics.
-        .log_internal_errors(false);
-    match settings.log_format {
-        LogFormat::Text => log.with_ansi(false).init(),
-        LogFormat::Json => log.json().init(),
-    }
 }
 
 /// Everything is taken (directory, certificates, addresses) before the first client is served.

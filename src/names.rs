@@ -8,6 +8,13 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+/// Log target of what is said about who did what: logins, refusals and changed definitions.
+///
+/// Who it was, from where and over which interface stands in the span around what is done, so that what
+/// changes something need not know who asked. Texts are handed over as `&str`: both formats of the log
+/// escape those, so that a name cannot look like a line of its own.
+pub const AUDIT: &str = "leveret::audit";
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

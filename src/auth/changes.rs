@@ -7,7 +7,7 @@ use super::{
     Authenticator, HashingAlgorithm, InvalidPattern, PasswordHash, Pattern, Permission, Tag,
     TopicPermission, User,
 };
-use crate::names::{ExchangeName, UserName, VhostName};
+use crate::names::{AUDIT, ExchangeName, UserName, VhostName};
 use crate::storage::{
     Access as Stored, AccessChange, Change, Commit, Done, PermissionRecord, StoreError,
     TopicPermissionRecord, UserRecord,
@@ -52,23 +52,30 @@ impl Authenticator {
     /// Adds the user, or replaces the one of that name, who keeps the permissions and those
     /// connections that are open. Says whether there was one.
     pub fn put_user(&self, user: User, done: Done) -> (bool, Commit) {
-        let _changing = self.changing.lock();
+        let (name, tags, limits) = (user.name.clone(), user.tags.clone(), user.limits);
+        let changing = self.changing.lock();
         let change = AccessChange::PutUser(record(&user));
         let existed = self.users.put(user);
         // Connections that are open look at the limits again.
         self.permissions.touch();
-        (existed, self.commit(change, done))
+        let commit = self.commit(change, done);
+        drop(changing);
+        tracing::info!(target: AUDIT, user = name.as_str(), existed, ?tags, ?limits, "user put");
+        (existed, commit)
     }
 
     /// Takes the user's permissions along: who gets the name next must not inherit them. `None` when
     /// there was no such user.
     pub fn delete_user(&self, name: &UserName, done: Done) -> Option<Commit> {
-        let _changing = self.changing.lock();
+        let changing = self.changing.lock();
         if !self.users.delete(name) {
             return None;
         }
         self.permissions.drop_user(name);
-        Some(self.commit(AccessChange::DeleteUser { name: name.clone() }, done))
+        let commit = self.commit(AccessChange::DeleteUser { name: name.clone() }, done);
+        drop(changing);
+        tracing::info!(target: AUDIT, user = name.as_str(), "user deleted");
+        Some(commit)
     }
 
     /// Lets a user into a virtual host, which the caller knows to exist. Says whether the user had a
@@ -86,7 +93,7 @@ impl Authenticator {
             write: Pattern::new(write)?,
             read: Pattern::new(read)?,
         };
-        let _changing = self.changing.lock();
+        let changing = self.changing.lock();
         self.users.find(user).ok_or(NotPermitted::UnknownUser)?;
         let old =
             self.permissions.change(user, vhost, |grant| grant.permission.replace(permission));
@@ -97,15 +104,23 @@ impl Authenticator {
             write: write.to_owned(),
             read: read.to_owned(),
         };
-        Ok((old.is_some(), self.commit(AccessChange::PutPermission(record), done)))
+        let commit = self.commit(AccessChange::PutPermission(record), done);
+        drop(changing);
+        let (user, vhost) = (user.as_str(), vhost.as_str());
+        tracing::info!(target: AUDIT, user, vhost, configure, write, read, "permission put");
+        Ok((old.is_some(), commit))
     }
 
     /// `None` when there was no permission.
     pub fn forbid(&self, user: &UserName, vhost: &VhostName, done: Done) -> Option<Commit> {
-        let _changing = self.changing.lock();
+        let changing = self.changing.lock();
         self.permissions.change(user, vhost, |grant| grant.permission.take())?;
         let change = AccessChange::DeletePermission { user: user.clone(), vhost: vhost.clone() };
-        Some(self.commit(change, done))
+        let commit = self.commit(change, done);
+        drop(changing);
+        let (user, vhost) = (user.as_str(), vhost.as_str());
+        tracing::info!(target: AUDIT, user, vhost, "permission deleted");
+        Some(commit)
     }
 
     /// Limits the routing keys that a user may use with a topic exchange. The exchange need not exist.
@@ -118,7 +133,7 @@ impl Authenticator {
         done: Done,
     ) -> Result<(bool, Commit), NotPermitted> {
         let topics = topic_permission(user, vhost, write, read)?;
-        let _changing = self.changing.lock();
+        let changing = self.changing.lock();
         self.users.find(user).ok_or(NotPermitted::UnknownUser)?;
         let old = self
             .permissions
@@ -130,7 +145,11 @@ impl Authenticator {
             write: write.to_owned(),
             read: read.to_owned(),
         };
-        Ok((old.is_some(), self.commit(AccessChange::PutTopicPermission(record), done)))
+        let commit = self.commit(AccessChange::PutTopicPermission(record), done);
+        drop(changing);
+        let (user, vhost, exchange) = (user.as_str(), vhost.as_str(), exchange.as_str());
+        tracing::info!(target: AUDIT, user, vhost, exchange, write, read, "topic permission put");
+        Ok((old.is_some(), commit))
     }
 
     /// Lifts the limits of one exchange, or of all. `None` when there were none.
@@ -141,7 +160,7 @@ impl Authenticator {
         exchange: Option<&ExchangeName>,
         done: Done,
     ) -> Option<Commit> {
-        let _changing = self.changing.lock();
+        let changing = self.changing.lock();
         let mut dropped = self.permissions.change(user, vhost, |grant| match exchange {
             Some(exchange) => grant.topics.remove_entry(exchange).into_iter().collect(),
             None => std::mem::take(&mut grant.topics),
@@ -152,10 +171,17 @@ impl Authenticator {
         };
         // The store keeps the order, so the last one's commit is everybody's.
         let (last, _) = dropped.pop_last()?;
+        let (mut exchanges, last_name) = (Vec::new(), last.clone());
         for exchange in dropped.into_keys() {
+            exchanges.push(exchange.clone());
             commit(exchange, unheard());
         }
-        Some(commit(last, done))
+        let committed = commit(last, done);
+        drop(changing);
+        exchanges.push(last_name);
+        let (user, vhost) = (user.as_str(), vhost.as_str());
+        tracing::info!(target: AUDIT, user, vhost, ?exchanges, "topic permissions deleted");
+        Some(committed)
     }
 
     /// For a virtual host that is deleted: one made later under its name starts closed. The store

@@ -63,7 +63,7 @@ pub use self::vhost::{DeclaredQueue, Flags, Notify, Vhost};
 
 use self::connections::Connections;
 use self::schedule::{Schedule, Timed};
-use crate::names::VhostName;
+use crate::names::{AUDIT, VhostName};
 use crate::protocol::FieldTable;
 use crate::queue::{Budget, ConnectionId, Effects, TimeoutAction};
 use crate::storage::{Change, Commit, DefinitionStore, MessageStore};
@@ -170,6 +170,7 @@ impl Broker {
     ) -> (bool, Commit) {
         let mut existed = true;
         let vhost = self.vhost_or_else(name, |_| existed = false);
+        tracing::info!(target: AUDIT, vhost = name.as_str(), existed, ?metadata, "vhost put");
         (existed, vhost.set_metadata(metadata, notify))
     }
 
@@ -182,6 +183,7 @@ impl Broker {
         let (queues, commit) = vhost.delete_all(notify);
         drop(vhosts);
         tracing::info!(vhost = name, queues = queues.len(), "vhost deleted");
+        tracing::info!(target: AUDIT, vhost = name, queues = queues.len(), "vhost deleted");
         let is_in_it = |connected: &Connected| connected.vhost.as_str() == name;
         self.close_connections(&format!("vhost '{name}' is deleted"), is_in_it);
         let mut effects = Effects::default();

@@ -446,22 +446,23 @@ impl Topology {
         end: &BindingEnd,
         routing_key: &RoutingKey,
         arguments: &FieldTable,
-    ) -> Result<Removed, AmqpError> {
-        let mut removed = Removed::new();
+    ) -> Result<Option<Removed>, AmqpError> {
         let destination = match end {
             BindingEnd::Queue(name, _) => self.queues.get(name).cloned().map(Destination::Queue),
             BindingEnd::Exchange(name) => Some(Destination::Exchange(name.clone())),
         };
-        let Some(destination) = destination else { return Ok(removed) };
+        let Some(destination) = destination else { return Ok(None) };
         let (routing_key, arguments) = (routing_key.clone(), arguments.clone());
         let binding = Binding { routing_key, arguments, destination };
         let source = ExchangeName::from(source);
         let bound = |exchange: &Exchange| exchange.bindings.contains(&binding);
-        if self.exchanges.get(&source).is_some_and(bound) {
-            self.destination(end)?;
-            self.remove_binding(&source, &binding, &mut removed);
+        if !self.exchanges.get(&source).is_some_and(bound) {
+            return Ok(None);
         }
-        Ok(removed)
+        self.destination(end)?;
+        let mut removed = Removed::new();
+        self.remove_binding(&source, &binding, &mut removed);
+        Ok(Some(removed))
     }
 
     fn destination(&self, end: &BindingEnd) -> Result<Destination, AmqpError> {

@@ -21,7 +21,7 @@ use super::topology::{BindingEnd, ExchangeDeclaration, Removed, Topology, resour
 use crate::delivery::{Delivery, Outgoing};
 use crate::exchange::ExchangeKind;
 use crate::message::Queued;
-use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
+use crate::names::{AUDIT, ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::{AmqpError, FieldTable, ReplyCode};
 use crate::queue::{
     ConnectionId, Declaration, Effects, NotDeleted, Paging, Queue, QueueLog,
@@ -251,11 +251,12 @@ impl Vhost {
         declaration: ExchangeDeclaration,
         notify: Notify<'_>,
     ) -> Result<Commit, AmqpError> {
-        let durable = declaration.durable;
+        let (durable, kind) = (declaration.durable, declaration.kind);
         if self.read(|topology| topology.check_exchange(name, &declaration))? {
             return Ok(self.found(durable, notify));
         }
-        self.change(|topology| {
+        let mut created = false;
+        let declared = self.change(|topology| {
             // Somebody may have been faster: then it is a check again.
             if topology.check_exchange(name, &declaration)? {
                 return Ok(self.found(durable, notify));
@@ -272,11 +273,17 @@ impl Vhost {
                 delay_queues,
             });
             self.add_exchange(topology, name.clone(), declaration, delay_queues);
+            created = true;
             Ok(match record {
                 Some(record) => self.commit(Change::PutExchange(record), notify),
                 None => Commit::Now,
             })
-        })
+        });
+        if created {
+            let (vhost, exchange, kind) = (self.name.as_str(), name.as_str(), kind.as_str());
+            tracing::info!(target: AUDIT, vhost, exchange, kind, durable, "exchange created");
+        }
+        declared
     }
 
     pub(super) fn add_exchange(
@@ -317,10 +324,13 @@ impl Vhost {
         if self.read(|topology| topology.exchange(name).is_err()) {
             return Ok(self.pending(notify));
         }
-        self.change(|topology| {
+        let commit = self.change(|topology| {
             let removed = topology.delete_exchange(name, if_unused)?;
-            Ok(self.commit_removed(removed, notify))
-        })
+            Ok::<_, AmqpError>(self.commit_removed(removed, notify))
+        })?;
+        let vhost = self.name.as_str();
+        tracing::info!(target: AUDIT, vhost, exchange = name, "exchange deleted");
+        Ok(commit)
     }
 
     /// `queue.bind` and `exchange.bind` (behaviour B4.8).
@@ -332,13 +342,32 @@ impl Vhost {
         arguments: FieldTable,
         notify: Notify<'_>,
     ) -> Result<Commit, AmqpError> {
-        self.change(|topology| {
+        let key = routing_key.clone();
+        let mut created = false;
+        let commit = self.change(|topology| {
             let bound = topology.bind(source, destination, routing_key, arguments)?;
-            Ok(match bound.record {
+            created = bound.is_new;
+            Ok::<_, AmqpError>(match bound.record {
                 Some(record) if bound.is_new => self.commit(Change::PutBinding(record), notify),
                 record => self.found(record.is_some(), notify),
             })
-        })
+        })?;
+        if created {
+            self.audit_binding("created", source, destination, &key);
+        }
+        Ok(commit)
+    }
+
+    fn audit_binding(&self, done: &str, source: &str, end: &BindingEnd, key: &RoutingKey) {
+        let (vhost, key) = (self.name.as_str(), String::from_utf8_lossy(key.as_bytes()));
+        let (kind, destination) = match end {
+            BindingEnd::Queue(name, _) => ("queue", name.as_str()),
+            BindingEnd::Exchange(name) => ("exchange", name.as_str()),
+        };
+        tracing::info!(
+            target: AUDIT,
+            vhost, source, destination, kind, routing_key = &*key, "binding {done}",
+        );
     }
 
     /// `queue.unbind` and `exchange.unbind`: fine whatever is missing (behaviour B4.8).
@@ -350,10 +379,15 @@ impl Vhost {
         arguments: &FieldTable,
         notify: Notify<'_>,
     ) -> Result<Commit, AmqpError> {
-        self.change(|topology| {
-            let removed = topology.unbind(source, destination, routing_key, arguments)?;
-            Ok(self.commit_removed(removed, notify))
-        })
+        let (found, commit) = self.change(|topology| {
+            let unbound = topology.unbind(source, destination, routing_key, arguments)?;
+            let found = unbound.is_some();
+            Ok::<_, AmqpError>((found, self.commit_removed(unbound.unwrap_or_default(), notify)))
+        })?;
+        if found {
+            self.audit_binding("deleted", source, destination, routing_key);
+        }
+        Ok(commit)
     }
 
     /// The arguments of a declare that says nothing of the queue's type, with the vhost's own type; `None`
@@ -409,7 +443,7 @@ impl Vhost {
             return Ok(DeclaredQueue { queue, commit });
         }
         let queue = self.new_queue(name, declaration()?);
-        self.change(|topology| {
+        let declared = self.change(|topology| {
             if let Ok(other) = topology.queue(name.as_str()) {
                 if !other.is_deleted() {
                     self.check_equivalent(&other, connection, flags)?;
@@ -436,8 +470,27 @@ impl Vhost {
                 }
                 None => Commit::Now,
             };
-            Ok(DeclaredQueue { queue, commit })
-        })
+            Ok(DeclaredQueue { queue: Arc::clone(&queue), commit })
+        });
+        if declared.as_ref().is_ok_and(|declared| Arc::ptr_eq(&declared.queue, &queue)) {
+            let Declaration { durable, auto_delete, owner, .. } = queue.declaration;
+            tracing::info!(
+                target: AUDIT,
+                vhost = self.name.as_str(),
+                queue = name.as_str(),
+                kind = queue.kind().as_str(),
+                durable,
+                auto_delete,
+                exclusive = owner.is_some(),
+                "queue created",
+            );
+        }
+        declared
+    }
+
+    fn audit_deleted(&self, queue: &Queue) {
+        let (vhost, queue) = (self.name.as_str(), queue.name.as_str());
+        tracing::info!(target: AUDIT, vhost, queue, "queue deleted");
     }
 
     /// What ends with its connection need not survive anything.
@@ -520,6 +573,7 @@ impl Vhost {
             let removed = self.remove_queue(topology, queue);
             self.commit_removed(removed, notify)
         });
+        self.audit_deleted(queue);
         Ok((dropped, commit))
     }
 
@@ -532,6 +586,7 @@ impl Vhost {
             let removed = self.remove_queue(topology, queue);
             self.commit_all_quietly(removed);
         });
+        self.audit_deleted(queue);
     }
 
     fn remove_queue(&self, topology: &mut Topology, queue: &Arc<Queue>) -> Removed {

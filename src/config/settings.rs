@@ -63,6 +63,11 @@ pub struct Settings {
     /// How much is logged: `error`, `warn`, `info`, `debug` or `trace`, or a list of levels per
     /// room such as `info,leveret::session=debug`. Default `info`.
     pub log_level: String,
+    /// Whether logins, refusals and changed definitions are logged, with who did it: `on` or `off`.
+    /// Default `off`.
+    pub audit_log: bool,
+    /// Where that goes, instead of into the log: a file that lines are added to. Default none.
+    pub audit_log_file: Option<PathBuf>,
     /// The user that a broker with an empty data directory starts with. Default `guest`. At most
     /// 255 bytes.
     pub default_user: UserName,
@@ -175,6 +180,8 @@ keys! {
     memory_high_watermark,
     log_format,
     log_level,
+    audit_log,
+    audit_log_file,
     default_user,
     default_pass,
     default_vhost,
@@ -241,6 +248,8 @@ impl Settings {
             }
             "log_format" => self.log_format = value.word(&LogFormat::WORDS)?,
             "log_level" => self.log_level = log_level(value)?,
+            "audit_log" => self.audit_log = value.word(&[("on", true), ("off", false)])?,
+            "audit_log_file" => self.audit_log_file = Some(value.text()?.into()),
             "default_user" => self.default_user = value.name()?.into(),
             "default_pass" => self.default_pass = Secret(value.text()?.to_owned()),
             "default_vhost" => self.default_vhost = value.name()?.into(),
@@ -304,6 +313,9 @@ impl Settings {
             let text = "tls_fail_if_no_peer_cert needs tls_verify = \"peer\"";
             return Err(conflict(text));
         }
+        if self.audit_log_file.is_some() && !self.audit_log {
+            return Err(conflict("audit_log_file is set, and audit_log is off"));
+        }
         let mut seen: Vec<(&str, SocketAddr)> = Vec::new();
         let listeners = (self.amqp.iter().map(|address| ("amqp", address)))
             .chain(self.amqps.iter().map(|address| ("amqps", address)))
@@ -344,6 +356,8 @@ impl Default for Settings {
             memory_high_watermark: Some(Watermark::Fraction(0.6)),
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
+            audit_log: false,
+            audit_log_file: None,
             default_user: "guest".into(),
             default_pass: Secret("guest".to_owned()),
             default_vhost: "/".into(),

@@ -17,7 +17,8 @@ use super::refusal::Refusal;
 use super::socket::Peer;
 use crate::auth::{Reason, Tag, User};
 use crate::broker::Vhost;
-use crate::names::UserName;
+use crate::names::{AUDIT, UserName};
+use crate::protocol::wire::put;
 
 /// A user with a tag that opens the API.
 pub(super) struct Caller {
@@ -121,13 +122,18 @@ fn log_in(parts: &Parts, api: &Api) -> Result<Arc<User>, Refusal> {
     let name = String::from_utf8(name).map_err(|_| Refusal::LoginFailed)?;
     let login =
         api.services.authenticator.login(&UserName::from(name), &password, peer.is_loopback());
-    login.map_err(|refused| {
+    let user = login.map_err(|refused| {
         tracing::warn!(peer = %peer.address, %refused, "HTTP access denied");
+        let (user, why) = (put::cut(refused.user.as_str(), 255), refused.reason.to_string());
+        tracing::Span::current().record("user", user);
+        tracing::warn!(target: AUDIT, why = why.as_str(), "login refused");
         match refused.reason {
             Reason::LoopbackOnly => Refusal::NotAuthorised("User can only log in via localhost"),
             _ => Refusal::LoginFailed,
         }
-    })
+    })?;
+    tracing::Span::current().record("user", user.name.as_str());
+    Ok(user)
 }
 
 /// Name and password of RFC 7617: the name ends at the first colon.

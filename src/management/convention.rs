@@ -5,13 +5,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, VARY};
+use axum::http::header::{ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, VARY};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tower_service::Service;
 
 use super::refusal::Refusal;
+use crate::names::AUDIT;
+use crate::protocol::wire::put;
 
 /// Bytes of a request's body.
 pub(super) const BODY_BYTES_MAX: usize = 20_000_000;
@@ -21,6 +23,8 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
 
 pub(super) async fn answer(mut router: Router, mut request: Request<Body>) -> Response {
     let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let anonymous = !request.headers().contains_key(AUTHORIZATION);
     let mut response = if announces_too_much(request.headers()) {
         Refusal::BadRequest("Exceeded HTTP request body size limit".into()).into_response()
     } else {
@@ -31,6 +35,7 @@ pub(super) async fn answer(mut router: Router, mut request: Request<Body>) -> Re
             Err(_) => Refusal::TimedOut.into_response(),
         }
     };
+    audit(&method, &path, anonymous, response.status());
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         // No handler takes OPTIONS, so this is also how it learns what the others take.
         if method == Method::OPTIONS {
@@ -43,6 +48,21 @@ pub(super) async fn answer(mut router: Router, mut request: Request<Body>) -> Re
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding, origin"));
     response
+}
+
+/// Every request that is refused, or that could have changed something, is said to the audit log, with
+/// who asked. What it changed is said where it is changed.
+fn audit(method: &Method, path: &str, anonymous: bool, status: StatusCode) {
+    let (method, reads) = (method.as_str(), method.is_safe());
+    let path = put::cut(path, 1024);
+    if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
+        // Browsers and some libraries ask so at first.
+        if !anonymous {
+            tracing::warn!(target: AUDIT, method, path, status = status.as_u16(), "request refused");
+        }
+    } else if !reads {
+        tracing::info!(target: AUDIT, method, path, status = status.as_u16(), "request answered");
+    }
 }
 
 /// What reads a body stops at the limit; what does not is told before it is sent.

@@ -22,8 +22,11 @@ use tokio::sync::Semaphore;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::convention;
+use crate::names::AUDIT;
 use crate::transport::tls::Tls;
 
 /// Connections at once; more wait to be accepted until one ends, which an idle one soon does.
@@ -144,7 +147,12 @@ impl Server {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
             let router = self.router.clone();
+            let address = peer.address.to_string();
+            let who = tracing::info_span!(
+                target: AUDIT, "client", interface = "http", peer = address.as_str(), user = Empty
+            );
             async move { Ok::<_, Infallible>(convention::answer(router, request).await) }
+                .instrument(who)
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

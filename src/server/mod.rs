@@ -8,6 +8,7 @@ pub mod clock;
 mod connection;
 mod expiry;
 mod listener;
+pub mod log;
 mod resources;
 
 use std::collections::HashMap;

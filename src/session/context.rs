@@ -8,7 +8,7 @@ use super::output::Output;
 use super::rights::{Resource, Rights};
 use super::source::Sources;
 use super::throttle::Throttle;
-use super::{Capabilities, Services};
+use super::{Capabilities, Peer, Services, who};
 use crate::auth::Access;
 use crate::broker::{ConnectionStats, Publisher, Vhost};
 use crate::delivery::{Outbox, SourceId};
@@ -55,6 +55,7 @@ pub struct Context {
     pub services: Arc<Services>,
     pub id: ConnectionId,
     pub user: UserName,
+    pub peer: Peer,
     pub rights: Rights,
     pub capabilities: Capabilities,
     pub vhost: Arc<Vhost>,
@@ -396,6 +397,11 @@ impl Context {
     pub fn look_for_throttle(&mut self) {
         self.limits_generation = self.vhost.limits_generation();
         self.throttle = Throttle::of(&self.services, &self.user, &self.vhost, self.now);
+    }
+
+    /// Who is to be named in the audit log for what is done from here on.
+    pub fn who(&self) -> tracing::Span {
+        who(&self.peer, self.user.as_str())
     }
 
     /// It is over the limit, and not read until then; `NEVER` if it is not.

@@ -158,6 +158,7 @@ impl Context {
         for number in channels.numbers() {
             self.end_channel(channels, number);
         }
+        let _who = (!self.owned.is_empty()).then(|| self.who().entered());
         for queue in std::mem::take(&mut self.owned) {
             self.vhost.end_queue(&queue, self.now, &mut self.effects);
         }

@@ -36,7 +36,7 @@ pub(super) struct Handshake {
     pub(super) step: Step,
     /// The connection has to be open by then (B1.2).
     pub(super) until: Time,
-    user: UserName,
+    pub(super) user: UserName,
     capabilities: Capabilities,
     frame_max: u32,
     channel_max: u16,
@@ -48,7 +48,7 @@ pub(super) enum LoginFailure {
     /// Nothing is answered (B2.6). For the log.
     Malformed(String),
     /// For the log, and what is answered to clients that want to know (B2.7).
-    Refused { why: String, answer: Option<AmqpError> },
+    Refused { user: UserName, why: String, answer: Option<AmqpError> },
 }
 
 impl Handshake {
@@ -110,7 +110,7 @@ impl Handshake {
                 );
                 let answer = AmqpError::new(ReplyCode::AccessRefused, text).connection();
                 let answer = self.capabilities.authentication_failure_close.then_some(answer);
-                LoginFailure::Refused { why: why.to_string(), answer }
+                LoginFailure::Refused { why: why.to_string(), user: why.user, answer }
             }
         })?;
         let Offer { frame_max, channel_max, heartbeat_seconds, .. } = services.offer;
@@ -187,6 +187,7 @@ impl Handshake {
             id,
             rights: Rights::new(&services.authenticator, self.user.clone(), vhost.name.clone()),
             user: self.user.clone(),
+            peer: Peer::default(),
             capabilities: self.capabilities,
             publisher: Publisher::of_connection(
                 Arc::clone(&vhost),

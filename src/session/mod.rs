@@ -50,9 +50,11 @@ use self::timers::Timers;
 use crate::auth::{Authenticator, External};
 use crate::broker::{Broker, ConnectionStats};
 use crate::delivery::{Outbox, Outgoing};
+use crate::names::AUDIT;
 use crate::protocol::frame::{FRAME_SIZE_BEFORE_TUNE, Greeting, PROTOCOL_HEADER, Ready, greeting};
 use crate::protocol::frame::{first_frame, parse_frame, whole_frames};
 use crate::protocol::method::connection;
+use crate::protocol::wire::put;
 use crate::protocol::{AmqpError, ChannelNumber, FrameKind, Method, ReplyCode};
 use crate::queue::ConnectionId;
 use crate::time::Time;
@@ -91,7 +93,7 @@ pub struct Services {
 }
 
 /// Who is at the other end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Peer {
     /// `peer_ip:port -> local_ip:port`, the connection's name (B2.4).
     pub name: String,
@@ -297,12 +299,19 @@ impl Session {
     /// Behaviour B2.6 and B2.7.
     fn login(&mut self, result: Result<(), handshake::LoginFailure>, now: Time) {
         match result {
-            Ok(()) => self.services.broker.churn.login_succeeded.add(1),
+            Ok(()) => {
+                self.services.broker.churn.login_succeeded.add(1);
+                let Stage::Handshake(handshake) = &self.stage else { return };
+                let _who = who(&self.peer, handshake.user.as_str()).entered();
+                tracing::info!(target: AUDIT, "login accepted");
+            }
             Err(handshake::LoginFailure::Malformed(why)) => self.doom(&why, now),
-            Err(handshake::LoginFailure::Refused { why, answer }) => {
+            Err(handshake::LoginFailure::Refused { user, why, answer }) => {
                 let peer = &self.peer.name;
                 tracing::warn!(peer, why, "login refused");
                 self.services.broker.churn.login_failed.add(1);
+                let _who = who(&self.peer, put::cut(user.as_str(), 255)).entered();
+                tracing::warn!(target: AUDIT, why = put::cut(&why, 400), "login refused");
                 if let Some(error) = answer {
                     self.write_close(&error);
                 }
@@ -317,9 +326,16 @@ impl Session {
         };
         let (outbox, stats) = (&self.outbox, &self.stats);
         let opened = handshake.open(vhost, &self.services, self.id, outbox, stats, now);
+        let _who = who(&self.peer, handshake.user.as_str()).entered();
         match opened {
-            Err(error) => self.close(&error, now),
+            Err(error) => {
+                let why = error.reply_text();
+                tracing::warn!(target: AUDIT, vhost, why = &*why, "vhost refused");
+                self.close(&error, now);
+            }
             Ok(mut ctx) => {
+                tracing::info!(target: AUDIT, vhost, "vhost entered");
+                ctx.peer = self.peer.clone();
                 std::mem::swap(&mut ctx.output, &mut self.output);
                 let ok = Method::Connection(connection::Method::OpenOk(connection::OpenOk {}));
                 ctx.send(ChannelNumber::CONNECTION, &ok);
@@ -521,6 +537,11 @@ impl Session {
             open.shrink();
         }
     }
+}
+
+/// The span in which a client's doings are said to the audit log.
+fn who(peer: &Peer, user: &str) -> tracing::Span {
+    tracing::info_span!(target: AUDIT, "client", interface = "amqp", peer = peer.name, user)
 }
 
 /// Who does not take the last bytes is not waited for.

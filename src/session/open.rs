@@ -16,6 +16,7 @@ use super::unacked::Held;
 use crate::broker::{TooManyChannels, node_name};
 use crate::delivery::{Delivery, Outgoing, SourceId};
 use crate::message::INLINE_BODY_MAX;
+use crate::names::AUDIT;
 use crate::protocol::frame::{FRAME_OVERHEAD, parse_frame};
 use crate::protocol::method::{access, basic, channel as channel_method, connection};
 use crate::protocol::{
@@ -372,8 +373,14 @@ impl Open {
         let ctx = &mut self.ctx;
         match method {
             Method::Basic(method) => basic_method(ctx, channel, method),
-            Method::Exchange(method) => class::exchange::handle(ctx, channel, method),
-            Method::Queue(method) => class::queue::handle(ctx, channel, method),
+            Method::Exchange(method) => {
+                let _who = ctx.who().entered();
+                class::exchange::handle(ctx, channel, method)
+            }
+            Method::Queue(method) => {
+                let _who = ctx.who().entered();
+                class::queue::handle(ctx, channel, method)
+            }
             Method::Confirm(method) => class::confirm::handle(ctx, channel, &method),
             Method::Tx(method) => class::tx::handle(ctx, channel, &method),
             Method::Access(access::Method::Request(_)) => {
@@ -424,6 +431,11 @@ impl Open {
             return Err(error);
         }
         tracing::info!(connection = self.ctx.id.0, channel = number.0, %error, "channel closed");
+        if error.code == ReplyCode::AccessRefused {
+            let _who = self.ctx.who().entered();
+            let (vhost, why) = (self.ctx.vhost.name.as_str(), error.reply_text());
+            tracing::warn!(target: AUDIT, vhost, why = &*why, "access refused");
+        }
         // What was published before the offence has been accepted.
         self.flush();
         self.ctx.end_channel(&mut self.channels, number);

@@ -12,7 +12,9 @@ mod server;
 mod socket;
 
 mod alarms;
+
 mod amqprs;
+mod audit;
 mod bad_input;
 mod lapin;
 mod permissions;

@@ -34,6 +34,15 @@ pub enum PolicyScope {
     Operator,
 }
 
+impl PolicyScope {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Operator => "operator",
+        }
+    }
+}
+
 /// What a policy is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ApplyTo {

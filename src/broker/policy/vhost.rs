@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Applied, Policy, PolicyScope};
 use crate::broker::vhost::{Notify, Vhost};
+use crate::names::AUDIT;
 use crate::queue::{Effects, Queue};
 use crate::storage::{Change, Commit};
 use crate::time::Time;
@@ -32,12 +33,17 @@ impl Vhost {
         effects: &mut Effects,
         notify: Notify<'_>,
     ) -> (bool, Commit) {
+        let (vhost, name) = (self.name.as_str(), policy.name.clone());
+        let (scope, definition) = (policy.scope, policy.definition.clone());
+        let pattern = policy.pattern().to_owned();
         let (existed, commit, changed) = self.change(|topology| {
             let record = policy.record();
             let existed = topology.policies.put(policy);
             let commit = self.commit(Change::PutPolicy(record), notify);
             (existed, commit, topology.apply_policies())
         });
+        let (policy, pattern, scope) = (name.as_str(), pattern.as_str(), scope.as_str());
+        tracing::info!(target: AUDIT, vhost, policy, scope, pattern, ?definition, "policy put");
         self.enforce(&changed, now, effects);
         (existed, commit)
     }
@@ -59,6 +65,8 @@ impl Vhost {
             let change = Change::DeletePolicy { operator, name: name.to_owned() };
             Some((self.commit(change, notify), topology.apply_policies()))
         })?;
+        let vhost = self.name.as_str();
+        tracing::info!(target: AUDIT, vhost, policy = name, scope = scope.as_str(), "policy deleted");
         self.enforce(&changed, now, effects);
         Some(commit)
     }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Name, checked_name, permission, topic_permission};
 use crate::auth::{Patterns, unheard};
@@ -79,9 +79,7 @@ async fn put(
 }
 
 /// `Some(None)` takes it away: that is what tools send that read it from a broker without one.
-fn default_queue_type(
-    body: &serde_json::Map<String, Value>,
-) -> Result<Option<Option<QueueKind>>, Refusal> {
+fn default_queue_type(body: &Map<String, Value>) -> Result<Option<Option<QueueKind>>, Refusal> {
     match text(body, "default_queue_type")?.as_deref() {
         None => Ok(None),
         Some("" | "undefined") => Ok(Some(None)),
@@ -92,7 +90,7 @@ fn default_queue_type(
 }
 
 /// Better than to take it and not to do it.
-fn refuse_what_is_not_there(body: &serde_json::Map<String, Value>) -> Result<(), Refusal> {
+fn refuse_what_is_not_there(body: &Map<String, Value>) -> Result<(), Refusal> {
     match body.get("tracing") {
         None | Some(Value::Null | Value::Bool(false)) => Ok(()),
         Some(Value::String(no)) if no == "false" => Ok(()),
@@ -116,9 +114,11 @@ async fn delete(
 
 fn shown(vhost: &Vhost) -> Value {
     let metadata = vhost.metadata();
-    let mut shown = json!({ "description": metadata.description, "tags": metadata.tags });
+    let mut shown = Map::new();
+    shown.insert("description".to_owned(), json!(metadata.description));
+    shown.insert("tags".to_owned(), json!(metadata.tags));
     if let Some(kind) = metadata.default_queue_type {
-        shown["default_queue_type"] = kind.as_str().into();
+        shown.insert("default_queue_type".to_owned(), kind.as_str().into());
     }
     json!({
         "name": vhost.name.as_str(),
