@@ -17,7 +17,8 @@
 //! - [`storage`]: what survives a restart.
 //! - [`auth`]: users, passwords, mechanisms.
 //! - [`config`]: typed settings from defaults, file, environment and flags.
-//! - [`transport`]: what lies between a TCP socket and what is spoken over it: TLS.
+//! - [`transport`]: what lies between a TCP socket and what is spoken over it: TLS, the PROXY
+//!   protocol.
 //! - [`management`]: what operators and their tools ask for, over HTTP.
 //! - [`server`]: sockets, and the one task per connection.
 

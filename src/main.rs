@@ -273,16 +273,23 @@ fn broker(settings: &Settings, stores: &Stores) -> Arc<Broker> {
 
 /// What listens over TLS needs its files, which the settings have been checked for.
 fn bind_http(settings: &Settings, tls: Option<&Arc<Tls>>) -> Result<Vec<Bound>, ManagementError> {
-    let http = settings.http.iter().map(|address| Bound::bind(*address, None));
-    let https = settings.https.iter().map(|address| Bound::bind(*address, tls.cloned()));
-    http.chain(https).collect()
+    let http = settings.http.iter().map(|address| (*address, None));
+    let https = settings.https.iter().map(|address| (*address, tls.cloned()));
+    let bind = |(address, tls)| {
+        let behind_proxy = settings.proxy_protocol.contains(&address);
+        Bound::bind(address, tls).map(|bound| bound.behind_proxy(behind_proxy))
+    };
+    http.chain(https).map(bind).collect()
 }
 
 fn amqp_listeners(settings: &Settings, tls: Option<&Arc<Tls>>) -> Vec<Listen> {
-    let amqp = settings.amqp.iter().map(|address| Listen { address: *address, tls: None });
-    let amqps =
-        settings.amqps.iter().map(|address| Listen { address: *address, tls: tls.cloned() });
-    amqp.chain(amqps).collect()
+    let amqp = settings.amqp.iter().map(|address| (*address, None));
+    let amqps = settings.amqps.iter().map(|address| (*address, tls.cloned()));
+    let listen = |(address, tls)| {
+        let behind_proxy = settings.proxy_protocol.contains(&address);
+        Listen { address, tls, behind_proxy }
+    };
+    amqp.chain(amqps).map(listen).collect()
 }
 
 fn manage(

@@ -58,7 +58,11 @@ fn refused<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> String {
 impl Broker {
     /// Starts it and waits for the line that says that it is ready.
     fn start<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
-        let mut child = command(args).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_command(command(args))
+    }
+
+    fn start_command(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, lines) = channel();
         std::thread::spawn(move || {
@@ -405,4 +409,24 @@ fn hangup_does_no_harm() {
     broker.signal("HUP");
     broker.signal("TERM");
     assert_eq!(broker.exit_code(), Some(0));
+}
+
+/// The log, and with it the connection's name, has the client's address.
+#[tokio::test]
+async fn clients_of_a_proxy_are_logged_by_their_own_address() {
+    let directory = directory();
+    let data = directory.path().join("data").display().to_string();
+    let mut child = command(["--amqp", "127.0.0.1:0", "--data-dir", &data]);
+    child.env("LEVERET_PROXY_PROTOCOL", "127.0.0.1:0");
+    let broker = Broker::start_command(child);
+    let mut socket = Socket::dial(broker.address()).await;
+    socket.send(b"PROXY TCP4 127.0.0.9 203.0.113.1 8080 5672\r\n").await;
+    socket.log_in().await;
+    let line = broker.line("connection open");
+    assert!(line.contains("127.0.0.9:8080 -> 203.0.113.1:5672"), "{line}");
+    let mut socket = Socket::dial(broker.address()).await;
+    socket.send(&socket::handshake()).await;
+    assert!(socket.rest().await.is_empty());
+    let line = broker.line("no client");
+    assert!(line.contains("it does not begin with a PROXY header"), "{line}");
 }

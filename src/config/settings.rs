@@ -46,6 +46,9 @@ pub struct Settings {
     /// Whether HTTP clients need a certificate: `none` or `peer`, which needs `tls_ca_file`. Default
     /// `none`.
     pub https_verify: Verify,
+    /// Those of the addresses above whose clients come through a proxy, which says in front whom it
+    /// speaks for. Default none.
+    pub proxy_protocol: Vec<SocketAddr>,
     /// Directory that holds everything which survives a restart. Default `./data`.
     pub data_dir: PathBuf,
     /// When a persistent message counts as stored: `always`, when it is synced to the disk, so that it
@@ -174,6 +177,7 @@ keys! {
     http,
     https,
     https_verify,
+    proxy_protocol,
     data_dir,
     sync,
     disk_free_limit,
@@ -240,6 +244,7 @@ impl Settings {
             "http" => self.http = value.optional(Value::address)?,
             "https" => self.https = value.optional(Value::address)?,
             "https_verify" => self.https_verify = value.word(&Verify::WORDS)?,
+            "proxy_protocol" => self.proxy_protocol = value.list(Value::address)?,
             "data_dir" => self.data_dir = value.text()?.into(),
             "sync" => self.sync = value.word(&Sync::WORDS)?,
             "disk_free_limit" => self.disk_free_limit = value.bytes(0..=1 << 60)?,
@@ -316,6 +321,12 @@ impl Settings {
         if self.audit_log_file.is_some() && !self.audit_log {
             return Err(conflict("audit_log_file is set, and audit_log is off"));
         }
+        let all = || self.amqp.iter().chain(&self.amqps).chain(&self.http).chain(&self.https);
+        let is_stray = |address: &&SocketAddr| !all().any(|other| other == *address);
+        if let Some(address) = self.proxy_protocol.iter().find(is_stray) {
+            let text = format!("proxy_protocol names {address}, where nothing listens");
+            return Err(conflict(&text));
+        }
         let mut seen: Vec<(&str, SocketAddr)> = Vec::new();
         let listeners = (self.amqp.iter().map(|address| ("amqp", address)))
             .chain(self.amqps.iter().map(|address| ("amqps", address)))
@@ -350,6 +361,7 @@ impl Default for Settings {
             http: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 15672))),
             https: None,
             https_verify: Verify::None,
+            proxy_protocol: Vec::new(),
             data_dir: PathBuf::from("./data"),
             sync: Sync::Always,
             disk_free_limit: 50_000_000,

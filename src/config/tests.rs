@@ -323,10 +323,15 @@ fn settings_that_do_not_fit_together_are_refused() {
         ("tls_verify = 'peer'", "tls_verify = \"peer\" needs tls_ca_file, which is not set"),
         ("https_verify = 'peer'", "https_verify = \"peer\" needs tls_ca_file, which is not set"),
         ("tls_fail_if_no_peer_cert = true", "tls_fail_if_no_peer_cert needs tls_verify = \"peer\""),
+        (
+            "proxy_protocol = ['127.0.0.1:5673']",
+            "proxy_protocol names 127.0.0.1:5673, where nothing listens",
+        ),
         ("http = '127.0.0.1:5672'", "127.0.0.1:5672 is given twice: to amqp and to http"),
     ] {
         assert_eq!(with_file(text).unwrap_err().to_string(), expected, "{text}");
     }
+    assert!(with_file("proxy_protocol = ['127.0.0.1:5672', '127.0.0.1:15672']").is_ok());
     assert!(with_file("amqp = ['[::1]:0', '[::1]:0']\nhttp = '[::1]:0'").is_ok());
 }
 

@@ -194,7 +194,7 @@ mod tests {
         ] {
             let credentials = STANDARD.encode(format!("{user}:{password}"));
             let request = Request::builder()
-                .extension(Peer { address: peer.parse().unwrap() })
+                .extension(Peer::at(peer.parse().unwrap()))
                 .header(AUTHORIZATION, format!("Basic {credentials}"));
             let mut parts = request.body(()).unwrap().into_parts().0;
             let caller = Caller::from_request_parts(&mut parts, &api).await;

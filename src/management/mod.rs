@@ -84,6 +84,7 @@ pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
+    behind_proxy: bool,
 }
 
 impl Bound {
@@ -93,9 +94,15 @@ impl Bound {
             let listener = TcpListener::bind(address)?;
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
-            Ok(Self { listener, address, tls })
+            Ok(Self { listener, address, tls, behind_proxy: false })
         };
         bind().map_err(|source| ManagementError::Bind { address, source })
+    }
+
+    /// A proxy says in front whom it speaks for. Whoever does not is turned away.
+    #[must_use]
+    pub fn behind_proxy(self, behind_proxy: bool) -> Self {
+        Self { behind_proxy, ..self }
     }
 }
 
@@ -141,9 +148,10 @@ impl Management {
         let (running, stopped) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut listeners = Vec::new();
-        for Bound { listener, tls, .. } in bound {
+        for Bound { listener, tls, behind_proxy, .. } in bound {
             let _entered = runtime.enter();
-            listeners.push((tokio::net::TcpListener::from_std(listener)?, tls));
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            listeners.push(socket::Wrapped { listener, tls, behind_proxy });
         }
         let serve = socket::serve(listeners, handler::router(Arc::clone(&api)), stop.clone());
         thread::Builder::new().name("management".to_owned()).spawn(move || {

@@ -27,6 +27,7 @@ use tracing::field::Empty;
 
 use super::convention;
 use crate::names::AUDIT;
+use crate::transport::proxy::{Origin, read_header};
 use crate::transport::tls::Tls;
 
 /// Connections at once; more wait to be accepted until one ends, which an idle one soon does.
@@ -52,25 +53,43 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer {
     pub address: SocketAddr,
+    /// Whether the address is that of a client, not of a proxy that does not say whom it speaks for.
+    is_known: bool,
 }
 
 impl Peer {
+    pub fn at(address: SocketAddr) -> Self {
+        Self { address, is_known: true }
+    }
+
+    fn told(self, origin: Origin) -> Self {
+        match origin {
+            Origin::Client { source, .. } => Self::at(source),
+            Origin::Proxy => self,
+            Origin::Unknown => Self { is_known: false, ..self },
+        }
+    }
+
     pub fn is_loopback(self) -> bool {
-        self.address.ip().to_canonical().is_loopback()
+        self.is_known && self.address.ip().to_canonical().is_loopback()
     }
 }
 
+/// A listener, and what its clients have to say before HTTP.
+pub(super) struct Wrapped {
+    pub listener: TcpListener,
+    pub tls: Option<Arc<Tls>>,
+    pub behind_proxy: bool,
+}
+
 /// Serves all listeners, which share the room for connections.
-pub(super) async fn serve(
-    listeners: Vec<(TcpListener, Option<Arc<Tls>>)>,
-    router: Router,
-    stop: CancellationToken,
-) {
+pub(super) async fn serve(listeners: Vec<Wrapped>, router: Router, stop: CancellationToken) {
     let connections = TaskTracker::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    for (listener, tls) in listeners {
+    for Wrapped { listener, tls, behind_proxy } in listeners {
         let server = Server {
             tls,
+            behind_proxy,
             router: router.clone(),
             stop: stop.clone(),
             connections: connections.clone(),
@@ -89,6 +108,7 @@ pub(super) async fn serve(
 #[derive(Clone)]
 struct Server {
     tls: Option<Arc<Tls>>,
+    behind_proxy: bool,
     router: Router,
     stop: CancellationToken,
     connections: TaskTracker,
@@ -103,7 +123,7 @@ impl Server {
                 let Ok(permit) = Arc::clone(&self.room).acquire_owned().await else { return };
                 match listener.accept().await {
                     Ok((socket, address)) => {
-                        let connection = self.clone().receive(socket, Peer { address });
+                        let connection = self.clone().receive(socket, Peer::at(address));
                         self.connections.spawn(async move {
                             connection.await;
                             drop(permit);
@@ -122,9 +142,21 @@ impl Server {
         }
     }
 
-    async fn receive(self, socket: TcpStream, peer: Peer) {
+    async fn receive(self, mut socket: TcpStream, mut peer: Peer) {
         // Answers are written whole: waiting for more to send would only delay them.
         let _ = socket.set_nodelay(true);
+        if self.behind_proxy {
+            let told = tokio::select! {
+                told = tokio::time::timeout(HEAD_TIME_MAX, read_header(&mut socket)) => told,
+                () = self.stop.cancelled() => return,
+            };
+            let address = peer.address;
+            match told {
+                Ok(Ok(origin)) => peer = peer.told(origin),
+                Ok(Err(error)) => return tracing::info!(peer = %address, %error, "no client"),
+                Err(_) => return tracing::info!(peer = %address, "the PROXY header timed out"),
+            }
+        }
         let Some(tls) = &self.tls else { return self.converse(socket, peer).await };
         let tls = tls.current();
         let accepted = tokio::select! {

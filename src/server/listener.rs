@@ -12,7 +12,8 @@ use super::connection;
 use super::{Listen, ServerError, Shared};
 use crate::auth::{External, Reason};
 use crate::session::{Peer, Session};
-use crate::transport::tls::{Identity, Tls};
+use crate::transport::proxy::{Origin, read_header};
+use crate::transport::tls::Identity;
 
 /// Clients that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -44,15 +45,16 @@ pub(super) async fn accept(listener: TcpListener, listen: Listen, shared: Arc<Sh
         match accepted {
             Ok((socket, peer)) => {
                 shared.accepted.fetch_add(1, Ordering::Relaxed);
-                let peer = prepare(&socket, peer);
+                prepare(&socket);
+                let ends = Ends::of(&socket, peer);
                 // Two kinds of task, so that a connection in the clear does not pay for TLS's size.
-                match &listen.tls {
-                    None => shared.connections.spawn(run(socket, peer, Arc::clone(&shared))),
-                    Some(tls) => {
-                        let task = serve_tls(socket, peer, Arc::clone(tls), Arc::clone(&shared));
-                        shared.connections.spawn(task)
-                    }
-                };
+                if listen.tls.is_none() && !listen.behind_proxy {
+                    let task = run(socket, ends.peer(), Arc::clone(&shared));
+                    shared.connections.spawn(task);
+                } else {
+                    let task = serve_wrapped(socket, ends, listen.clone(), Arc::clone(&shared));
+                    shared.connections.spawn(task);
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -62,21 +64,64 @@ pub(super) async fn accept(listener: TcpListener, listen: Listen, shared: Arc<Sh
     }
 }
 
-/// Sets the socket up and says who is at the other end.
-fn prepare(socket: &TcpStream, peer: SocketAddr) -> Peer {
+fn prepare(socket: &TcpStream) {
     // Answers are written whole: waiting for more to send would only delay them.
     let _ = socket.set_nodelay(true);
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
     let _ = SockRef::from(socket).set_tcp_keepalive(&keepalive);
-    let local =
-        socket.local_addr().map_or_else(|_| "unknown".to_owned(), |local| local.to_string());
-    let is_loopback = peer.ip().to_canonical().is_loopback();
-    let external = External::NotOffered;
-    Peer { name: format!("{peer} -> {local}"), is_loopback, external }
 }
 
-async fn serve_tls(socket: TcpStream, mut peer: Peer, tls: Arc<Tls>, shared: Arc<Shared>) {
+/// The addresses of both ends of a connection.
+#[derive(Clone, Copy)]
+struct Ends {
+    peer: SocketAddr,
+    local: Option<SocketAddr>,
+    /// Whether the peer's is that of a client.
+    is_known: bool,
+}
+
+impl Ends {
+    fn of(socket: &TcpStream, peer: SocketAddr) -> Self {
+        Self { peer, local: socket.local_addr().ok(), is_known: true }
+    }
+
+    /// As the proxy says. When it does not, nobody is taken for somebody on this machine.
+    fn told(self, origin: Origin) -> Self {
+        match origin {
+            Origin::Client { source, destination } => {
+                Self { peer: source, local: Some(destination), is_known: true }
+            }
+            Origin::Proxy => self,
+            Origin::Unknown => Self { is_known: false, ..self },
+        }
+    }
+
+    fn peer(self) -> Peer {
+        let local = self.local.map_or_else(|| "unknown".to_owned(), |local| local.to_string());
+        Peer {
+            name: format!("{} -> {local}", self.peer),
+            is_loopback: self.is_known && self.peer.ip().to_canonical().is_loopback(),
+            external: External::NotOffered,
+        }
+    }
+}
+
+/// Serves a client that has something to say before AMQP: its proxy, TLS, or both.
+async fn serve_wrapped(mut socket: TcpStream, ends: Ends, listen: Listen, shared: Arc<Shared>) {
     let patience = shared.services.offer.handshake_timeout;
+    let mut peer = ends.peer();
+    if listen.behind_proxy {
+        let told = tokio::select! {
+            told = tokio::time::timeout(patience, read_header(&mut socket)) => told,
+            () = shared.stop_listening.cancelled() => return,
+        };
+        match told {
+            Ok(Ok(origin)) => peer = ends.told(origin).peer(),
+            Ok(Err(error)) => return tracing::info!(peer = peer.name, %error, "no client"),
+            Err(_) => return tracing::info!(peer = peer.name, "the PROXY header timed out"),
+        }
+    }
+    let Some(tls) = &listen.tls else { return run(socket, peer, shared).await };
     let tls = tls.current();
     let accepted = tokio::select! {
         accepted = tokio::time::timeout(patience, tls.amqps.accept(socket)) => accepted,
@@ -90,7 +135,7 @@ async fn serve_tls(socket: TcpStream, mut peer: Peer, tls: Arc<Tls>, shared: Arc
                 Identity::NoName => External::Nobody(Reason::NoName),
                 Identity::Name(name) => External::User(name.into()),
             };
-            drop(tls);
+            drop((tls, listen));
             run(stream, peer, shared).await;
         }
         Ok(Err(error)) => tracing::info!(peer = peer.name, %error, "TLS handshake failed"),

@@ -48,6 +48,15 @@ pub struct Listen {
     pub address: SocketAddr,
     /// Clients have to speak TLS.
     pub tls: Option<Arc<Tls>>,
+    /// A proxy says in front whom it speaks for. Whoever does not is turned away.
+    pub behind_proxy: bool,
+}
+
+impl Listen {
+    /// For clients who come in the clear and by themselves.
+    pub fn plain(address: SocketAddr) -> Self {
+        Self { address, tls: None, behind_proxy: false }
+    }
 }
 
 /// A running server.

@@ -97,6 +97,7 @@ fn both_listeners_are_known_to_health_checks() {
 fn junk_and_silence_hold_up_nobody() {
     let scene = new_scene(Verify::None);
     let silent: Vec<TcpStream> = (0..20).map(|_| connect(scene.encrypted)).collect();
+    // The second one is not wrong, only never finished: its time ends.
     for junk in [&b"GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n"[..], &[0x16, 3, 1, 0, 1, 0xff]] {
         let mut socket = connect(scene.encrypted);
         socket.write_all(junk).unwrap();
@@ -181,4 +182,31 @@ fn without_tls_no_certificate_expires() {
     let api = crate::api::start();
     let answer = api.get("guest", "/api/health/checks/certificate-expiration/100/years");
     assert_eq!((answer.status, answer.json()), (200, json!({ "status": "ok" })));
+}
+
+/// Behind a proxy on this machine only those are local of whom the proxy says so.
+#[test]
+fn clients_of_a_proxy_are_who_it_says() {
+    let services = services(leveret::broker::Limits::default(), Vec::new());
+    let bound = Bound::bind("127.0.0.1:0".parse().unwrap(), None).unwrap().behind_proxy(true);
+    let broker = Arc::clone(&services.broker);
+    let api = Api { broker, management: Management::start(vec![bound], services).unwrap() };
+    let ask = |header: &str| {
+        let credentials = basic("guest", "guest");
+        let head = "GET /api/whoami HTTP/1.1\r\nHost: x\r\nConnection: close";
+        api.send(format!("{header}{head}\r\n{credentials}\r\n\r\n").as_bytes())
+    };
+    let me = r#"{"name":"guest","tags":["administrator"]}"#;
+    ask("PROXY TCP4 127.0.0.1 10.0.0.2 8080 15672\r\n").expect(200, me);
+    let elsewhere = r#"{"error":"not_authorised","reason":"User can only log in via localhost"}"#;
+    for header in ["PROXY TCP4 10.0.0.1 127.0.0.1 8080 15672\r\n", "PROXY UNKNOWN\r\n"] {
+        ask(header).expect(401, elsewhere);
+    }
+    for junk in ["GET /api/version HTTP/1.1\r\nHost: x\r\n\r\n", "PROXY TCP4 10.0.0.1\r\n"] {
+        let mut socket = connect(api.address());
+        socket.write_all(junk.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer);
+        assert!(answer.is_empty(), "{answer:?}");
+    }
 }

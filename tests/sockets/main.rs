@@ -18,5 +18,6 @@ mod audit;
 mod bad_input;
 mod lapin;
 mod permissions;
+mod proxy;
 mod rates;
 mod tls;

@@ -33,7 +33,7 @@ impl TestServer {
     }
 
     pub async fn with(limits: Limits, offer: Offer) -> Self {
-        let listen = Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), tls: None };
+        let listen = Listen::plain(SocketAddr::from(([127, 0, 0, 1], 0)));
         Self::listening(limits, offer, listen).await
     }
 
