@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use api::{basic, connect, read_answer, start, start_with};
-use leveret::broker::{Connected, Limits, Resource};
+use leveret::broker::{Client, Connected, Limits, Resource};
 use leveret::management::Protocol;
 use serde_json::json;
 
@@ -206,8 +206,13 @@ mod health {
         let api = start_with(limits, vec![(Protocol::Amqp, api::AMQP)]);
         let id = api.broker.next_connection_id();
         let outbox = std::sync::Arc::new(leveret::delivery::Outbox::new(0));
-        let (vhost, user, stats) = ("/".into(), "guest".into(), std::sync::Arc::default());
-        let connected = Connected { vhost, user, outbox, stats };
+        let connected = Connected::new(
+            "/".into(),
+            "guest".into(),
+            outbox,
+            Default::default(),
+            Client::default(),
+        );
         api.broker.connect(id, connected, None).unwrap();
         let full =
             r#"{"connections":1,"reason":"node connection limit is reached","status":"failed"}"#;

@@ -4,10 +4,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::inquiry::Inquiries;
 use super::{Broker, ConnectionStats, GlobalCounts, Vhost};
 use crate::delivery::{Outbox, Outgoing};
 use crate::names::{UserName, VhostName};
+use crate::protocol::FieldTable;
+use crate::protocol::table::decode_table;
 use crate::queue::ConnectionId;
+use crate::time::Time;
 
 /// An open connection.
 #[derive(Debug)]
@@ -17,6 +21,41 @@ pub struct Connected {
     /// Takes the notice that it is over.
     pub outbox: Arc<Outbox>,
     pub stats: Arc<ConnectionStats>,
+    pub client: Client,
+    /// What it can be asked.
+    pub inquiries: Inquiries,
+}
+
+/// What a client said of itself when it connected, and what was agreed on.
+#[derive(Debug, Default)]
+pub struct Client {
+    /// `peer_ip:port -> local_ip:port` (behaviour B2.4).
+    pub name: String,
+    pub mechanism: &'static str,
+    /// The client's properties, encoded: there are many connections, and they are hardly looked at.
+    pub properties: Box<[u8]>,
+    pub frame_max: u32,
+    pub channel_max: u16,
+    pub heartbeat_seconds: u16,
+    pub connected_at: Time,
+}
+
+impl Connected {
+    pub fn new(
+        vhost: VhostName,
+        user: UserName,
+        outbox: Arc<Outbox>,
+        stats: Arc<ConnectionStats>,
+        client: Client,
+    ) -> Arc<Self> {
+        Arc::new(Self { vhost, user, outbox, stats, client, inquiries: Inquiries::default() })
+    }
+}
+
+impl Client {
+    pub fn properties(&self) -> FieldTable {
+        decode_table(&self.properties).map(|(_, table)| table).unwrap_or_default()
+    }
 }
 
 /// Why a channel may not open, with the limit (behaviour B2.14).
@@ -38,7 +77,7 @@ pub enum NotOpened {
 
 #[derive(Debug, Default)]
 pub(super) struct Connections {
-    by_id: HashMap<u64, Connected>,
+    by_id: HashMap<u64, Arc<Connected>>,
     by_vhost: HashMap<VhostName, u32>,
     by_user: HashMap<UserName, OfUser>,
     channels: u32,
@@ -52,15 +91,16 @@ struct OfUser {
 }
 
 impl Connections {
-    fn add(&mut self, id: u64, connected: Connected) {
+    fn add(&mut self, id: u64, connected: Arc<Connected>) {
         *self.by_vhost.entry(connected.vhost.clone()).or_default() += 1;
         self.by_user.entry(connected.user.clone()).or_default().connections += 1;
         self.by_id.insert(id, connected);
     }
 
-    fn remove(&mut self, id: u64) -> Option<Connected> {
+    fn remove(&mut self, id: u64) -> Option<Arc<Connected>> {
         let connected = self.by_id.remove(&id)?;
-        let Connected { vhost, user, .. } = &connected;
+        let Connected { vhost, user, inquiries, .. } = &*connected;
+        inquiries.drop_all();
         if let Some(count) = self.by_vhost.get_mut(vhost) {
             *count -= 1;
             if *count == 0 {
@@ -82,7 +122,7 @@ impl Broker {
     pub fn connect(
         &self,
         id: ConnectionId,
-        connected: Connected,
+        connected: Arc<Connected>,
         user_max: Option<u32>,
     ) -> Result<Arc<Vhost>, NotOpened> {
         let mut connections = self.connections.lock();
@@ -130,8 +170,9 @@ impl Broker {
     /// The counters of all open connections, by the connections' numbers.
     pub fn connection_stats(&self) -> Vec<(ConnectionId, Arc<ConnectionStats>)> {
         let connections = self.connections.lock();
-        let stats =
-            |(id, connected): (&u64, &Connected)| (ConnectionId(*id), Arc::clone(&connected.stats));
+        let stats = |(id, connected): (&u64, &Arc<Connected>)| {
+            (ConnectionId(*id), Arc::clone(&connected.stats))
+        };
         connections.by_id.iter().map(stats).collect()
     }
 
@@ -173,6 +214,15 @@ impl Broker {
         self.connections.lock().channels as usize
     }
 
+    /// All that are open, in no order.
+    pub fn connections(&self) -> Vec<Arc<Connected>> {
+        self.connections.lock().by_id.values().cloned().collect()
+    }
+
+    pub fn connected(&self, id: ConnectionId) -> Option<Arc<Connected>> {
+        self.connections.lock().by_id.get(&id.0).cloned()
+    }
+
     pub fn connection_count(&self) -> usize {
         self.connections.lock().by_id.len()
     }
@@ -181,7 +231,7 @@ impl Broker {
     /// be there when this returns.
     pub fn close_connections(&self, reason: &str, which: impl Fn(&Connected) -> bool) {
         let connections = self.connections.lock();
-        let found = connections.by_id.values().filter(|connected| which(connected));
+        let found = connections.by_id.values().filter(|connected| which(connected.as_ref()));
         let outboxes: Vec<Arc<Outbox>> = found.map(|found| Arc::clone(&found.outbox)).collect();
         drop(connections);
         for outbox in outboxes {

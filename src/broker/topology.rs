@@ -278,6 +278,32 @@ impl Topology {
         self.exchanges.iter().filter_map(delays).collect()
     }
 
+    pub(super) fn exchanges(&self) -> impl Iterator<Item = (&ExchangeName, &ExchangeDeclaration)> {
+        self.exchanges.iter().map(|(name, exchange)| (name, &exchange.declaration))
+    }
+
+    /// All bindings that somebody made, and where they begin.
+    pub(super) fn bindings(&self) -> impl Iterator<Item = (&ExchangeName, &Binding<Destination>)> {
+        let all = self.exchanges.iter();
+        all.flat_map(|(name, exchange)| std::iter::repeat(name).zip(&exchange.bindings))
+    }
+
+    pub(super) fn bindings_from(
+        &self,
+        source: &str,
+    ) -> impl Iterator<Item = (&ExchangeName, &Binding<Destination>)> {
+        let exchange = self.exchanges.get_key_value(source).into_iter();
+        exchange.flat_map(|(name, exchange)| std::iter::repeat(name).zip(&exchange.bindings))
+    }
+
+    pub(super) fn bindings_to(
+        &self,
+        destination: &Destination,
+    ) -> impl Iterator<Item = (&ExchangeName, &Binding<Destination>)> {
+        let incoming = self.incoming.get(destination).into_iter().flatten();
+        incoming.map(|(source, binding)| (source, binding))
+    }
+
     pub(super) fn queues(&self) -> Vec<Arc<Queue>> {
         self.queues.values().cloned().collect()
     }

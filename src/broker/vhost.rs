@@ -24,7 +24,7 @@ use crate::message::Queued;
 use crate::names::{AUDIT, ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::{AmqpError, FieldTable, ReplyCode};
 use crate::queue::{
-    ConnectionId, Declaration, Effects, NotDeleted, Paging, Queue, QueueLog,
+    ConnectionId, Declaration, Effects, NotDeleted, Paging, Queue, QueueKind, QueueLog,
     check_equivalent_arguments,
 };
 use crate::storage::{
@@ -543,6 +543,20 @@ impl Vhost {
             }
             _ => Ok(queue),
         }
+    }
+
+    /// `basic.get` has no say in whose turn it is (behaviour B6.10).
+    pub fn check_gettable(&self, queue: &Queue) -> Result<(), AmqpError> {
+        let is_quorum = queue.kind() == QueueKind::Quorum;
+        if !is_quorum || !queue.declaration.options.single_active_consumer {
+            return Ok(());
+        }
+        let resource = resource_queue(queue.name.as_str(), &self.name);
+        let text = format!(
+            "cannot obtain access to locked {resource}. basic.get operations are not supported by \
+             quorum queues with single active consumer"
+        );
+        Err(AmqpError::new(ReplyCode::ResourceLocked, text))
     }
 
     pub fn no_queue(&self, name: &str) -> AmqpError {

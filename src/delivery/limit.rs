@@ -17,6 +17,11 @@ impl ChannelLimit {
         self.limit.store(u32::from(limit), Ordering::Relaxed);
     }
 
+    /// 0 is no limit.
+    pub fn limit(&self) -> u32 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
     pub fn is_set(&self) -> bool {
         self.limit.load(Ordering::Relaxed) != 0
     }

@@ -17,6 +17,7 @@
 
 mod arguments;
 mod browse;
+mod consumers;
 mod deduplication;
 mod dispatch;
 mod effects;
@@ -42,6 +43,7 @@ pub use self::arguments::{
     ArgumentReader, Options, Overflow, TimeoutAction, check_equivalent, check_equivalent_arguments,
 };
 pub use self::browse::{Browsed, Place, Taken};
+pub use self::consumers::QueueConsumer;
 pub use self::deduplication::{DEDUPLICATION_HEADER, DeduplicationValue};
 pub use self::effects::{Dead, Effects, Reason};
 pub use self::kind::QueueKind;

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::consumers::QueueConsumer;
 use super::stream::StreamStart;
 use crate::delivery::{ChannelLimit, Outbox, SourceId};
 
@@ -180,6 +181,17 @@ impl Subscribers {
             self.active = Some(slot);
             self.ring(best.unwrap_or(0)).push_back(slot);
         }
+    }
+
+    pub(super) fn list(&self) -> Vec<QueueConsumer> {
+        let all = self.slots.iter().enumerate();
+        let consumer = |(slot, subscriber): (usize, &Option<Subscriber>)| {
+            let subscriber = subscriber.as_ref()?;
+            let is_active = self.active.is_none_or(|active| active as usize == slot);
+            let (outbox, source) = (Arc::clone(&subscriber.outbox), subscriber.source);
+            Some(QueueConsumer { outbox, source, is_active })
+        };
+        all.filter_map(consumer).collect()
     }
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Subscriber> {

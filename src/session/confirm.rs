@@ -67,6 +67,11 @@ impl Confirms {
         self.waiting.push_back(Waiting { upto: self.published, log, rejected, since: now });
     }
 
+    /// Publishes that are not answered yet.
+    pub fn unanswered(&self) -> u64 {
+        self.published - self.answered
+    }
+
     /// Where the store has to get to before the next answer can be given.
     pub fn waits_for(&self) -> Option<LogPosition> {
         self.waiting.front().map(|waiting| waiting.log)

@@ -10,7 +10,7 @@ use super::source::Sources;
 use super::throttle::Throttle;
 use super::{Capabilities, Peer, Services, who};
 use crate::auth::Access;
-use crate::broker::{ConnectionStats, Publisher, Vhost};
+use crate::broker::{Connected, ConnectionStats, Publisher, Vhost};
 use crate::delivery::{Outbox, SourceId};
 use crate::message::{Positions, Queued};
 use crate::names::UserName;
@@ -63,6 +63,8 @@ pub struct Context {
     pub stats: Arc<ConnectionStats>,
     /// Sources whose deliveries nobody has been told of.
     pub uncounted: Vec<SourceId>,
+    /// What others know of this connection, and may ask.
+    pub connected: Arc<Connected>,
     pub output: Output,
     pub frame_max: u32,
     pub channel_max: u16,

@@ -10,12 +10,13 @@ use super::throttle::Throttle;
 use super::{Capabilities, Offer, Peer, Services};
 use crate::auth::{AuthenticationError, External, Mechanism};
 use crate::broker::{
-    COMPATIBLE_VERSION, Connected, ConnectionStats, NotOpened, Publisher, Vhost, Whose,
+    COMPATIBLE_VERSION, Client, Connected, ConnectionStats, NotOpened, Publisher, Vhost, Whose,
 };
 use crate::delivery::Outbox;
 use crate::names::{UserName, VhostName};
 use crate::protocol::frame::FRAME_SIZE_MIN;
 use crate::protocol::method::connection::{self, Start, StartOk, Tune, TuneOk};
+use crate::protocol::table::encode_table;
 use crate::protocol::{
     AmqpError, ChannelNumber, FieldTable, FieldValue, Method, MethodId, ReplyCode,
 };
@@ -38,6 +39,8 @@ pub(super) struct Handshake {
     pub(super) until: Time,
     pub(super) user: UserName,
     capabilities: Capabilities,
+    mechanism: &'static str,
+    client_properties: Box<[u8]>,
     frame_max: u32,
     channel_max: u16,
     pub(super) heartbeat: u16,
@@ -58,6 +61,8 @@ impl Handshake {
             until,
             user: UserName::from(""),
             capabilities: Capabilities::default(),
+            mechanism: "",
+            client_properties: Box::default(),
             frame_max: 0,
             channel_max: 0,
             heartbeat: 0,
@@ -90,9 +95,13 @@ impl Handshake {
         output: &mut Output,
     ) -> Result<(), LoginFailure> {
         self.capabilities = capabilities(&start_ok.client_properties);
+        let mut properties = Vec::new();
+        encode_table(&mut properties, &start_ok.client_properties);
+        self.client_properties = properties.into();
         let StartOk { mechanism: name, response, .. } = start_ok;
         let authenticator = &services.authenticator;
         let login = if name == External::MECHANISM && peer.external.is_offered() {
+            self.mechanism = External::MECHANISM;
             let login = authenticator.login_external(&peer.external, peer.is_loopback);
             login.map_err(AuthenticationError::Refused)
         } else {
@@ -100,6 +109,7 @@ impl Handshake {
                 let why = format!("unknown authentication mechanism '{name}'");
                 return Err(LoginFailure::Malformed(why));
             };
+            self.mechanism = mechanism.name();
             authenticator.authenticate(mechanism, response, peer.is_loopback)
         };
         self.user = login.map_err(|error| match error {
@@ -138,6 +148,7 @@ impl Handshake {
         &self,
         vhost: &str,
         services: &Arc<Services>,
+        peer: &Peer,
         id: ConnectionId,
         outbox: &Arc<Outbox>,
         stats: &Arc<ConnectionStats>,
@@ -148,14 +159,24 @@ impl Handshake {
         let broker = &services.broker;
         let (user, name) = (&self.user, VhostName::from(vhost));
         let limits = services.authenticator.users().find(user).map(|user| user.limits);
-        let connected = Connected {
-            vhost: name.clone(),
-            user: user.clone(),
-            outbox: Arc::clone(outbox),
-            stats: Arc::clone(stats),
+        let client = Client {
+            name: peer.name.clone(),
+            mechanism: self.mechanism,
+            properties: self.client_properties.clone(),
+            frame_max: self.frame_max,
+            channel_max: self.channel_max,
+            heartbeat_seconds: self.heartbeat,
+            connected_at: now,
         };
+        let connected = Connected::new(
+            name.clone(),
+            user.clone(),
+            Arc::clone(outbox),
+            Arc::clone(stats),
+            client,
+        );
         let connections_max = limits.and_then(|limits| limits.connections_max);
-        let vhost = broker.connect(id, connected, connections_max).map_err(|why| {
+        let vhost = broker.connect(id, Arc::clone(&connected), connections_max).map_err(|why| {
             refuse(match why {
                 NotOpened::BrokerFull(max) => {
                     format!("connection refused: node connection limit ({max}) is reached")
@@ -198,6 +219,7 @@ impl Handshake {
             outbox: Arc::clone(outbox),
             stats: Arc::clone(stats),
             uncounted: Vec::new(),
+            connected,
             output: Output::default(),
             frame_max: self.frame_max,
             channel_max: self.channel_max,

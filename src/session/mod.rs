@@ -17,7 +17,7 @@
 //! Reading order: `handshake`, `open` (frames to handlers, deliveries to bytes), `channel`, `content`,
 //! `class` (the handlers), then what they work with: `context`, `source`, `unacked`, `ages`,
 //! `ack_timeout`, `delivery_count`, `confirm`, `rights`, `throttle`, `transaction`, `farewell`,
-//! `output`, `timers`.
+//! `report`, `output`, `timers`.
 
 mod ack_timeout;
 mod ages;
@@ -31,6 +31,7 @@ mod farewell;
 mod handshake;
 mod open;
 pub mod output;
+mod report;
 mod rights;
 mod source;
 mod throttle;
@@ -325,7 +326,7 @@ impl Session {
             return;
         };
         let (outbox, stats) = (&self.outbox, &self.stats);
-        let opened = handshake.open(vhost, &self.services, self.id, outbox, stats, now);
+        let opened = handshake.open(vhost, &self.services, &self.peer, self.id, outbox, stats, now);
         let _who = who(&self.peer, handshake.user.as_str()).entered();
         match opened {
             Err(error) => {

@@ -498,6 +498,9 @@ impl Open {
             self.ctx.look_for_unblocking();
         }
         self.end_batch();
+        if self.ctx.connected.inquiries.is_asked() {
+            self.report();
+        }
         Ok(turn)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::delivery::SourceId;
-use crate::protocol::ChannelNumber;
+use crate::protocol::{ChannelNumber, FieldTable};
 use crate::queue::{Queue, QueueKind, SubscriptionId, TimeoutAction};
 
 /// A consumer, or one message got. It outlives its cancellation while deliveries are outstanding.
@@ -29,6 +29,16 @@ pub struct Source {
     pub deliver: Box<[u8]>,
     /// What the consumer itself said of its acknowledgement timeout.
     pub timeout: Option<Box<ConsumerTimeout>>,
+    /// Of a consumer of a queue, what it asked for; to be shown.
+    pub asked: Option<Box<Asked>>,
+}
+
+/// The rest of what `basic.consume` said.
+#[derive(Debug)]
+pub struct Asked {
+    pub prefetch: u16,
+    pub exclusive: bool,
+    pub arguments: FieldTable,
 }
 
 /// The arguments of `basic.consume` that go before the queue's and the broker's (behaviour B6.7).
@@ -62,6 +72,7 @@ impl Source {
             tag: tag.into(),
             deliver: deliver.into(),
             timeout: None,
+            asked: None,
         }
     }
 
@@ -88,6 +99,7 @@ impl Source {
             tag: Box::default(),
             deliver: Box::default(),
             timeout: None,
+            asked: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `/api/users`, `/api/vhosts`, `/api/permissions`, `/api/topic-permissions` and the limits.
 
-use leveret::broker::Connected;
+use leveret::broker::{Client, Connected};
 use leveret::delivery::Outbox;
 use leveret::queue::ConnectionId;
 use serde_json::{Value, json};
@@ -46,12 +46,9 @@ fn names(api: &Api, path: &str, key: &str) -> Vec<String> {
 /// A connection that only waits to be told that it is over.
 fn connect(api: &Api, user: &str, vhost: &str) -> (ConnectionId, std::sync::Arc<Outbox>) {
     let (id, outbox) = (api.broker.next_connection_id(), std::sync::Arc::new(Outbox::new(0)));
-    let connected = Connected {
-        vhost: vhost.into(),
-        user: user.into(),
-        outbox: std::sync::Arc::clone(&outbox),
-        stats: std::sync::Arc::default(),
-    };
+    let shared = std::sync::Arc::clone(&outbox);
+    let connected =
+        Connected::new(vhost.into(), user.into(), shared, Default::default(), Client::default());
     api.broker.connect(id, connected, None).unwrap();
     (id, outbox)
 }

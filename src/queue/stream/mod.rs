@@ -41,6 +41,7 @@ use super::{
 };
 use crate::delivery::Outgoing;
 use crate::message::{Position, Queued};
+use crate::queue::QueueConsumer;
 use crate::storage::{LogPosition, Owner};
 use crate::time::Time;
 
@@ -330,6 +331,18 @@ impl Stream {
             oldest: self.parts.oldest_time(),
             head_timestamp: None,
         }
+    }
+
+    pub(super) fn consumers(&self) -> Vec<QueueConsumer> {
+        let consumer = |reader: &Reader| {
+            let (outbox, source) = (Arc::clone(&reader.outbox), reader.source);
+            QueueConsumer { outbox, source, is_active: true }
+        };
+        self.readers.iter().map(consumer).collect()
+    }
+
+    pub(super) fn has_reader_with_room(&self) -> bool {
+        self.readers.iter().any(Reader::has_credit)
     }
 
     pub(super) fn is_deleted(&self) -> bool {

@@ -12,7 +12,7 @@ use crate::queue::{ArgumentReader, QueueKind, Refused, StreamStart, Subscription
 use crate::session::channel::Channel;
 use crate::session::context::Context;
 use crate::session::farewell::GiveBack;
-use crate::session::source::{ConsumerTimeout, Source};
+use crate::session::source::{Asked, ConsumerTimeout, Source};
 
 /// Not global: the prefetch of consumers to come, and the end of a channel-wide limit. Global: one
 /// limit for all consumers of the channel, at once (B6.6).
@@ -68,6 +68,11 @@ pub fn consume(
     let queue_of = Some(Arc::clone(&queue));
     let mut source = Source::consumer(channel.number, &tag, queue_of, method.no_ack);
     source.timeout = timeout;
+    source.asked = Some(Box::new(Asked {
+        prefetch: channel.prefetch,
+        exclusive: method.exclusive,
+        arguments: method.arguments.clone(),
+    }));
     ctx.limit_patience(&source, channel);
     let id = ctx.sources.add(source);
     let subscription = Subscription {

@@ -17,14 +17,7 @@ use crate::session::unacked::Held;
 pub fn get(ctx: &mut Context, channel: &mut Channel, method: &Get<'_>) -> Result<(), AmqpError> {
     let queue = ctx.readable_queue(channel, method.queue)?;
     let is_quorum = queue.kind() == QueueKind::Quorum;
-    if is_quorum && queue.declaration.options.single_active_consumer {
-        let resource = resource_queue(queue.name.as_str(), &ctx.vhost.name);
-        let text = format!(
-            "cannot obtain access to locked {resource}. basic.get operations are not supported by \
-             quorum queues with single active consumer"
-        );
-        return Err(AmqpError::new(ReplyCode::ResourceLocked, text));
-    }
+    ctx.vhost.check_gettable(&queue)?;
     let (queued, remaining) = match queue.get(method.no_ack, ctx.now, &mut ctx.effects) {
         Got::Message { queued, remaining } => (queued, remaining),
         Got::Empty => {

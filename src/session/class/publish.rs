@@ -4,19 +4,14 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::auth::{Access, Tag};
-use crate::broker::{Confirm, REPLY_TO, Way};
+use crate::broker::{Confirm, ExtraKeys, REPLY_TO, Way, check_expiration};
 use crate::message::{Message, Traits, shortstrs};
-use crate::protocol::{
-    AmqpError, ChannelNumber, ContentHeader, FieldValue, Properties, RawValue, ReplyCode,
-};
+use crate::protocol::{AmqpError, ChannelNumber, ContentHeader, Properties, ReplyCode};
 use crate::session::channel::Channel;
 use crate::session::content::BODY_SIZE_CAP;
 use crate::session::context::Context;
 use crate::session::rights::Resource;
 use crate::session::transaction;
-
-/// The longest time to live: ten years (B6.2).
-const EXPIRATION_MAX_MILLIS: u64 = 315_360_000_000;
 
 /// A whole publish, still where it was read.
 #[derive(Debug)]
@@ -200,25 +195,14 @@ fn look<'a>(channel: &Channel, properties: &Properties<'a>) -> Result<Look<'a>, 
     if let Some(expiration) = properties.expiration {
         check_expiration(expiration)?;
     }
-    let mut keys = SmallVec::new();
-    let mut extra_keys = None;
-    if properties.headers.is_some() {
-        let cc = properties.header_entries().find(b"CC");
-        let bcc = properties.header_entries().find(b"BCC");
-        add_keys(&mut keys, "CC", cc)?;
-        add_keys(&mut keys, "BCC", bcc)?;
-        if bcc.is_some()
-            && let Some(headers) = &mut new.get_or_insert_with(|| properties.to_owned()).headers
-        {
-            headers.remove("BCC");
-            let mut array = Vec::new();
-            for key in &keys {
-                FieldValue::from(*key).encode(&mut array);
-            }
-            extra_keys = Some(array);
-        }
+    let ExtraKeys { keys, hidden } = ExtraKeys::of(properties)?;
+    if hidden.is_some()
+        && let Some(headers) = &mut new.get_or_insert_with(|| properties.to_owned()).headers
+    {
+        headers.remove("BCC");
     }
-    let changes = Changes { properties: new.map(|properties| properties.to_bytes()), extra_keys };
+    let changes =
+        Changes { properties: new.map(|properties| properties.to_bytes()), extra_keys: hidden };
     Ok(Look { keys, changes })
 }
 
@@ -242,49 +226,6 @@ fn check_user_id(ctx: &Context, properties: &Properties<'_>) -> Result<(), AmqpE
 fn is_impersonator(ctx: &Context) -> bool {
     let user = ctx.services.authenticator.users().find(&ctx.user);
     user.is_some_and(|user| user.tags.contains(&Tag::Impersonator))
-}
-
-/// CC and BCC are arrays; what in them is not a string is ignored (B6.2, B6.3).
-fn add_keys<'a>(
-    keys: &mut SmallVec<[&'a [u8]; 4]>,
-    name: &str,
-    value: Option<RawValue<'a>>,
-) -> Result<(), AmqpError> {
-    let Some(value) = value else { return Ok(()) };
-    let Some(items) = value.items() else {
-        let kind = value.decode().map_or("unknown", |value| value.type_name());
-        let text = format!("invalid message: {{unacceptable_type_in_header,\"{name}\",{kind}}}");
-        return Err(precondition(text));
-    };
-    let texts = items.filter(|item| matches!(item.decode(), Ok(FieldValue::LongString(_))));
-    keys.extend(texts.filter_map(|item| item.as_bytes()));
-    Ok(())
-}
-
-/// Behaviour B6.2.
-fn check_expiration(expiration: &[u8]) -> Result<(), AmqpError> {
-    let text = String::from_utf8_lossy(expiration);
-    let refuse = |why: String| Err(precondition(format!("invalid expiration '{text}': {why}")));
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(&text);
-    let digits = unsigned.len() - unsigned.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    if digits == 0 {
-        return refuse("no_integer".to_owned());
-    }
-    let (_, rest) = unsigned.split_at(digits);
-    if !rest.is_empty() {
-        return refuse(format!("{{leftover_string,\"{rest}\"}}"));
-    }
-    // What RabbitMQ shows is the number, not how it was written.
-    let number = unsigned.trim_start_matches('0');
-    if text.starts_with('-') && !number.is_empty() {
-        return refuse(format!("{{value_negative,-{number}}}"));
-    }
-    // A shortstr can hold more digits than any integer type.
-    if number.is_empty() || number.parse().is_ok_and(|millis: u64| millis <= EXPIRATION_MAX_MILLIS)
-    {
-        return Ok(());
-    }
-    refuse(format!("{{value_too_large,{number}}}"))
 }
 
 /// Behaviour B1.8. Also asked as soon as a header announces a body, before any of it is kept.
