@@ -16,10 +16,18 @@ use serde_json::json;
 mod api;
 #[path = "support/certificates.rs"]
 mod certificates;
+#[path = "http/connections.rs"]
+mod connections;
+#[path = "http/lists.rs"]
+mod lists;
+#[path = "http/messages.rs"]
+mod messages;
 #[path = "http/policies.rs"]
 mod policies;
 #[path = "http/tls.rs"]
 mod tls;
+#[path = "http/topology.rs"]
+mod topology;
 #[path = "http/users.rs"]
 mod users;
 

@@ -17,7 +17,7 @@ use super::refusal::Refusal;
 use super::socket::Peer;
 use crate::auth::{Reason, Tag, User};
 use crate::broker::Vhost;
-use crate::names::{AUDIT, UserName};
+use crate::names::{AUDIT, UserName, VhostName};
 use crate::protocol::wire::put;
 
 /// A user with a tag that opens the API.
@@ -32,16 +32,31 @@ pub(super) struct Administrator(pub Caller);
 pub(super) struct Anybody;
 
 impl Caller {
-    fn is_administrator(&self) -> bool {
+    pub fn is_administrator(&self) -> bool {
         self.user.tags.contains(&Tag::Administrator)
+    }
+
+    /// Those that the caller may enter, and of these the one that the request is about if it says so.
+    pub fn vhosts(&self, api: &Api, only: Option<&VhostName>) -> Vec<Arc<Vhost>> {
+        let all = api.services.broker.vhosts().into_iter();
+        let wanted = all.filter(|vhost| only.is_none_or(|only| vhost.name == *only));
+        wanted.filter(|vhost| self.may_enter(api, vhost)).collect()
+    }
+
+    pub fn may_enter(&self, api: &Api, vhost: &Vhost) -> bool {
+        self.is_administrator()
+            || api.services.authenticator.may_access_vhost(&self.user.name, &vhost.name)
+    }
+
+    /// Whether the caller sees what other users do.
+    pub fn is_monitor(&self) -> bool {
+        self.is_administrator() || self.user.tags.contains(&Tag::Monitoring)
     }
 
     /// A virtual host that the caller may enter. One that does not exist is nobody's secret.
     pub fn vhost(&self, api: &Api, name: &str) -> Result<Arc<Vhost>, Refusal> {
         let vhost = api.services.broker.vhost(name).ok_or(Refusal::NotFound)?;
-        let permitted =
-            || api.services.authenticator.may_access_vhost(&self.user.name, &vhost.name);
-        match self.is_administrator() || permitted() {
+        match self.may_enter(api, &vhost) {
             true => Ok(vhost),
             false => Err(Refusal::NotAuthorised("User not authorised to access virtual host")),
         }

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tower_service::Service;
 
+use super::gzip;
 use super::refusal::Refusal;
 use crate::names::AUDIT;
 use crate::protocol::wire::put;
@@ -25,6 +26,7 @@ pub(super) async fn answer(mut router: Router, mut request: Request<Body>) -> Re
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let anonymous = !request.headers().contains_key(AUTHORIZATION);
+    let packs = gzip::is_accepted(request.headers());
     let mut response = if announces_too_much(request.headers()) {
         Refusal::BadRequest("Exceeded HTTP request body size limit".into()).into_response()
     } else {
@@ -47,7 +49,7 @@ pub(super) async fn answer(mut router: Router, mut request: Request<Body>) -> Re
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding, origin"));
-    response
+    if packs && method != Method::HEAD { gzip::pack(response) } else { response }
 }
 
 /// Every request that is refused, or that could have changed something, is said to the audit log, with

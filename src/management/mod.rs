@@ -10,13 +10,18 @@
 //!
 //! Invariant: nothing here holds a lock of another room while it writes an answer.
 
+mod ask;
 mod body;
 mod caller;
 mod commit;
 mod convention;
+mod gzip;
 mod handler;
 mod json;
+mod list;
+mod query;
 mod refusal;
+mod rights;
 mod socket;
 
 use std::net::{SocketAddr, TcpListener};

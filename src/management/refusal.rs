@@ -8,6 +8,8 @@ use axum::http::header::{HeaderValue, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::protocol::{AmqpError, ReplyCode};
+
 /// What `WWW-Authenticate` offers. Clients in Java send no credentials before they were asked for.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"RabbitMQ Management\"");
 
@@ -21,17 +23,46 @@ pub(super) enum Refusal {
     /// The user is known and may not. RabbitMQ answers 401 here too, without a challenge: other
     /// credentials of the same user would not help.
     NotAuthorised(&'static str),
+    /// AMQP would have answered `ACCESS_REFUSED`.
+    AccessRefused,
     NotFound,
+    /// A thing that the request names is not there; which one.
+    Missing(String),
+    /// The broker refuses publishers for the time being.
+    Blocked(&'static str),
     NotAcceptable,
     BadRequest(Cow<'static, str>),
+    /// A bad request of a kind that tools tell from others.
+    Invalid {
+        error: &'static str,
+        reason: String,
+    },
     TimedOut,
     /// The change could not be made durable; the broker is about to stop for it.
     NotStored,
 }
 
 impl Refusal {
+    /// Who makes something in a vhost that is not there is told what is missing.
+    pub(super) fn or_no_vhost(self) -> Self {
+        match self {
+            Self::NotFound => Self::Missing("vhost_not_found".to_owned()),
+            other => other,
+        }
+    }
+
     fn body(status: StatusCode, error: &str, reason: &str) -> Response {
         (status, Json(json!({ "error": error, "reason": reason }))).into_response()
+    }
+}
+
+impl From<AmqpError> for Refusal {
+    fn from(error: AmqpError) -> Self {
+        match error.code {
+            ReplyCode::NotFound => Self::Missing(error.text),
+            ReplyCode::AccessRefused | ReplyCode::NotAllowed => Self::AccessRefused,
+            _ => Self::BadRequest(error.text.into()),
+        }
     }
 }
 
@@ -45,6 +76,13 @@ impl IntoResponse for Refusal {
                 ([(WWW_AUTHENTICATE, CHALLENGE)], body).into_response()
             }
             Self::NotAuthorised(reason) => Self::body(unauthorised, "not_authorised", reason),
+            Self::AccessRefused => Self::body(unauthorised, "not_authorised", "Access refused."),
+            Self::Missing(what) => Self::body(StatusCode::NOT_FOUND, "not_found", &what),
+            Self::Invalid { error, reason } => Self::body(StatusCode::BAD_REQUEST, error, &reason),
+            Self::Blocked(why) => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Self::body(status, "service_unavailable", &format!("publishing is blocked: {why}"))
+            }
             Self::NotFound => Self::body(StatusCode::NOT_FOUND, "Object Not Found", "Not Found"),
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE.into_response(),
             Self::BadRequest(reason) => Self::body(StatusCode::BAD_REQUEST, "bad_request", &reason),

@@ -39,6 +39,7 @@ pub(super) struct Handshake {
     pub(super) until: Time,
     pub(super) user: UserName,
     capabilities: Capabilities,
+    connection_name: String,
     mechanism: &'static str,
     client_properties: Box<[u8]>,
     frame_max: u32,
@@ -61,6 +62,7 @@ impl Handshake {
             until,
             user: UserName::from(""),
             capabilities: Capabilities::default(),
+            connection_name: String::new(),
             mechanism: "",
             client_properties: Box::default(),
             frame_max: 0,
@@ -98,6 +100,7 @@ impl Handshake {
         let mut properties = Vec::new();
         encode_table(&mut properties, &start_ok.client_properties);
         self.client_properties = properties.into();
+        self.connection_name.clone_from(&peer.name);
         let StartOk { mechanism: name, response, .. } = start_ok;
         let authenticator = &services.authenticator;
         let login = if name == External::MECHANISM && peer.external.is_offered() {
@@ -148,7 +151,6 @@ impl Handshake {
         &self,
         vhost: &str,
         services: &Arc<Services>,
-        peer: &Peer,
         id: ConnectionId,
         outbox: &Arc<Outbox>,
         stats: &Arc<ConnectionStats>,
@@ -160,7 +162,7 @@ impl Handshake {
         let (user, name) = (&self.user, VhostName::from(vhost));
         let limits = services.authenticator.users().find(user).map(|user| user.limits);
         let client = Client {
-            name: peer.name.clone(),
+            name: self.connection_name.clone(),
             mechanism: self.mechanism,
             properties: self.client_properties.clone(),
             frame_max: self.frame_max,

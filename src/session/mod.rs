@@ -326,7 +326,7 @@ impl Session {
             return;
         };
         let (outbox, stats) = (&self.outbox, &self.stats);
-        let opened = handshake.open(vhost, &self.services, &self.peer, self.id, outbox, stats, now);
+        let opened = handshake.open(vhost, &self.services, self.id, outbox, stats, now);
         let _who = who(&self.peer, handshake.user.as_str()).entered();
         match opened {
             Err(error) => {

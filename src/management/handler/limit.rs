@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
@@ -16,6 +17,7 @@ use crate::management::Api;
 use crate::management::body::{limit, object};
 use crate::management::caller::{Administrator, Caller};
 use crate::management::commit::{completion, wait};
+use crate::management::query::ListQuery;
 use crate::management::refusal::Refusal;
 
 pub(super) fn vhost_router() -> Router<Arc<Api>> {
@@ -51,10 +53,13 @@ fn shown_vhost(vhost: &Vhost) -> Option<Value> {
     (!limits.is_empty()).then(|| json!({ "vhost": vhost.name.as_str(), "value": limits }))
 }
 
-async fn list_vhosts(caller: Caller, State(api): State<Arc<Api>>) -> Json<Value> {
-    let vhosts = api.services.broker.vhosts().into_iter();
-    let visible = vhosts.filter(|vhost| caller.vhost(&api, vhost.name.as_str()).is_ok());
-    Json(visible.filter_map(|vhost| shown_vhost(&vhost)).collect())
+async fn list_vhosts(
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    query: ListQuery,
+) -> Result<Response, Refusal> {
+    let vhosts = caller.vhosts(&api, query.vhost.as_ref());
+    query.values(vhosts.iter().filter_map(|vhost| shown_vhost(vhost)).collect())
 }
 
 async fn one_vhost(
@@ -103,9 +108,13 @@ async fn change_vhost(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn list_users(_: Administrator, State(api): State<Arc<Api>>) -> Json<Value> {
+async fn list_users(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    query: ListQuery,
+) -> Result<Response, Refusal> {
     let users = api.services.authenticator.users().list();
-    Json(users.iter().filter_map(|user| shown_user(user)).collect())
+    query.values(users.iter().filter_map(|user| shown_user(user)).collect())
 }
 
 /// Users may look at their own.

@@ -1,10 +1,19 @@
 //! What may be asked, and who answers: one file for each noun.
 
 mod aliveness;
+mod binding;
+mod channel;
+mod connection;
+mod consumer;
+mod exchange;
+mod get_messages;
 mod health;
 mod limit;
+mod message;
 mod permission;
 mod policy;
+mod publish;
+mod queue;
 mod topic_permission;
 mod user;
 mod version;
@@ -31,6 +40,12 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/auth", get(user::auth))
         .route("/whoami", get(user::whoami))
         .route("/aliveness-test/{vhost}", get(aliveness::aliveness_test))
+        .nest("/exchanges", exchange::router())
+        .nest("/queues", queue::router())
+        .nest("/bindings", binding::router())
+        .nest("/connections", connection::router())
+        .nest("/channels", channel::router())
+        .nest("/consumers", consumer::router())
         .nest("/users", user::router())
         .nest("/vhosts", vhost::router())
         .nest("/permissions", permission::router())

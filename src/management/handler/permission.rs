@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ use crate::management::Api;
 use crate::management::body::{object, texts};
 use crate::management::caller::Administrator;
 use crate::management::commit::{completion, wait};
+use crate::management::query::ListQuery;
 use crate::management::refusal::Refusal;
 use crate::names::{UserName, VhostName};
 
@@ -22,31 +24,37 @@ pub(super) fn router() -> Router<Arc<Api>> {
     Router::new().route("/", get(list)).route("/{vhost}/{user}", get(one).put(put).delete(delete))
 }
 
-fn permissions(api: &Api, which: impl Fn(&Granted) -> bool) -> Json<Value> {
+fn permissions(api: &Api, which: impl Fn(&Granted) -> bool) -> Vec<Value> {
     let granted = api.services.authenticator.permissions().list().into_iter();
-    Json(granted.filter(|granted| which(granted)).filter_map(|granted| shown(&granted)).collect())
+    granted.filter(|granted| which(granted)).filter_map(|granted| shown(&granted)).collect()
 }
 
-async fn list(_: Administrator, State(api): State<Arc<Api>>) -> Json<Value> {
-    permissions(&api, |_| true)
+async fn list(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    query: ListQuery,
+) -> Result<Response, Refusal> {
+    query.values(permissions(&api, |_| true))
 }
 
 pub(super) async fn of_user(
     _: Administrator,
     State(api): State<Arc<Api>>,
     Name(name): Name,
-) -> Result<Json<Value>, Refusal> {
+    query: ListQuery,
+) -> Result<Response, Refusal> {
     let user = user::find(&api, &name)?;
-    Ok(permissions(&api, |granted| granted.user == user.name))
+    query.values(permissions(&api, |granted| granted.user == user.name))
 }
 
 pub(super) async fn in_vhost(
     _: Administrator,
     State(api): State<Arc<Api>>,
     Name(name): Name,
-) -> Result<Json<Value>, Refusal> {
+    query: ListQuery,
+) -> Result<Response, Refusal> {
     let vhost = api.services.broker.vhost(&name).ok_or(Refusal::NotFound)?;
-    Ok(permissions(&api, |granted| granted.vhost == vhost.name))
+    query.values(permissions(&api, |granted| granted.vhost == vhost.name))
 }
 
 async fn one(

@@ -17,6 +17,7 @@ use crate::management::body::object;
 use crate::management::caller::Caller;
 use crate::management::commit::{completion, wait};
 use crate::management::json::{from_json, table_to_json};
+use crate::management::query::ListQuery;
 use crate::management::refusal::Refusal;
 use crate::protocol::FieldTable;
 use crate::queue::Effects;
@@ -24,8 +25,9 @@ use crate::queue::Effects;
 type Names = Result<Path<(String, String)>, axum::extract::rejection::PathRejection>;
 
 pub(super) fn router(scope: PolicyScope) -> Router<Arc<Api>> {
-    let list = move |caller, api| async move { list(scope, &caller, api) };
-    let list_vhost = move |caller, api, name| async move { list_vhost(scope, &caller, api, name) };
+    let list = move |caller, api, query| async move { list(scope, &caller, api, query) };
+    let list_vhost =
+        move |caller, api, name, query| async move { list_vhost(scope, &caller, api, name, query) };
     let one = move |caller, api, names| async move { one(scope, &caller, api, names) };
     let put = move |caller, api, names, body| put(scope, caller, api, names, body);
     let delete = move |caller, api, names| delete(scope, caller, api, names);
@@ -36,10 +38,14 @@ pub(super) fn router(scope: PolicyScope) -> Router<Arc<Api>> {
 }
 
 /// Of the vhosts that the caller may enter.
-fn list(scope: PolicyScope, caller: &Caller, State(api): State<Arc<Api>>) -> Json<Value> {
-    let vhosts = api.services.broker.vhosts().into_iter();
-    let visible = vhosts.filter(|vhost| caller.vhost(&api, vhost.name.as_str()).is_ok());
-    Json(visible.flat_map(|vhost| policies(scope, &vhost)).collect())
+fn list(
+    scope: PolicyScope,
+    caller: &Caller,
+    State(api): State<Arc<Api>>,
+    query: ListQuery,
+) -> Result<Response, Refusal> {
+    let vhosts = caller.vhosts(&api, query.vhost.as_ref());
+    query.values(vhosts.iter().flat_map(|vhost| policies(scope, vhost)).collect())
 }
 
 fn list_vhost(
@@ -47,9 +53,10 @@ fn list_vhost(
     caller: &Caller,
     State(api): State<Arc<Api>>,
     Name(vhost): Name,
-) -> Result<Json<Value>, Refusal> {
+    query: ListQuery,
+) -> Result<Response, Refusal> {
     let vhost = caller.vhost(&api, &vhost)?;
-    Ok(Json(policies(scope, &vhost).into()))
+    query.values(policies(scope, &vhost))
 }
 
 fn one(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -16,6 +17,7 @@ use crate::management::Api;
 use crate::management::body::{object, texts};
 use crate::management::caller::Administrator;
 use crate::management::commit::{completion, wait};
+use crate::management::query::ListQuery;
 use crate::management::refusal::Refusal;
 use crate::names::{ExchangeName, UserName, VhostName};
 
@@ -32,26 +34,32 @@ fn topics(api: &Api, which: impl Fn(&Granted) -> bool) -> Vec<Value> {
     granted.filter(|granted| which(granted)).flat_map(|granted| shown(&granted)).collect()
 }
 
-async fn list(_: Administrator, State(api): State<Arc<Api>>) -> Json<Value> {
-    Json(topics(&api, |_| true).into())
+async fn list(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    query: ListQuery,
+) -> Result<Response, Refusal> {
+    query.values(topics(&api, |_| true))
 }
 
 pub(super) async fn of_user(
     _: Administrator,
     State(api): State<Arc<Api>>,
     Name(name): Name,
-) -> Result<Json<Value>, Refusal> {
+    query: ListQuery,
+) -> Result<Response, Refusal> {
     let user = user::find(&api, &name)?;
-    Ok(Json(topics(&api, |granted| granted.user == user.name).into()))
+    query.values(topics(&api, |granted| granted.user == user.name))
 }
 
 pub(super) async fn in_vhost(
     _: Administrator,
     State(api): State<Arc<Api>>,
     Name(name): Name,
-) -> Result<Json<Value>, Refusal> {
+    query: ListQuery,
+) -> Result<Response, Refusal> {
     let vhost = api.services.broker.vhost(&name).ok_or(Refusal::NotFound)?;
-    Ok(Json(topics(&api, |granted| granted.vhost == vhost.name).into()))
+    query.values(topics(&api, |granted| granted.vhost == vhost.name))
 }
 
 async fn of_user_in_vhost(

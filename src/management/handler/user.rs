@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
@@ -15,6 +16,8 @@ use crate::management::Api;
 use crate::management::body::{object, tags, text};
 use crate::management::caller::{Administrator, Anybody, Caller};
 use crate::management::commit::{completion, wait};
+use crate::management::list::Listed;
+use crate::management::query::ListQuery;
 use crate::management::refusal::Refusal;
 use crate::names::UserName;
 
@@ -37,12 +40,20 @@ pub(super) async fn whoami(caller: Caller) -> Json<Value> {
     Json(json!({ "name": caller.user.name.as_str(), "tags": tag_names(&caller.user) }))
 }
 
-async fn list(_: Administrator, State(api): State<Arc<Api>>) -> Json<Value> {
-    Json(api.services.authenticator.users().list().iter().map(|user| shown(user)).collect())
+async fn list(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    query: ListQuery,
+) -> Result<Response, Refusal> {
+    query.answer(api.services.authenticator.users().list(), |user| shown(user))
 }
 
 /// Those who may enter no virtual host.
-async fn without_permissions(_: Administrator, State(api): State<Arc<Api>>) -> Json<Value> {
+async fn without_permissions(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    query: ListQuery,
+) -> Result<Response, Refusal> {
     let authenticator = &api.services.authenticator;
     let granted = authenticator.permissions().list();
     let is_in = |user: &Arc<User>| {
@@ -50,7 +61,7 @@ async fn without_permissions(_: Administrator, State(api): State<Arc<Api>>) -> J
         permitted.map(|granted| &granted.user).any(|name| *name == user.name)
     };
     let users = authenticator.users().list().into_iter().filter(|user| !is_in(user));
-    Json(users.map(|user| shown(&user)).collect())
+    query.answer(users.collect(), |user| shown(user))
 }
 
 async fn one(
@@ -149,6 +160,12 @@ async fn delete_user(api: &Api, by: &Administrator, name: &UserName) -> Result<(
 pub(super) fn find(api: &Api, name: &str) -> Result<Arc<User>, Refusal> {
     let user = api.services.authenticator.users().find(&UserName::from(name));
     user.ok_or(Refusal::NotFound)
+}
+
+impl Listed for Arc<User> {
+    fn key(&self) -> (&str, &str) {
+        ("", self.name.as_str())
+    }
 }
 
 fn tag_names(user: &User) -> Vec<&str> {

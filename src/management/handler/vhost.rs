@@ -5,16 +5,19 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
-use super::{Name, checked_name, permission, topic_permission};
+use super::{Name, channel, checked_name, connection, permission, topic_permission};
 use crate::auth::{Patterns, unheard};
 use crate::broker::Vhost;
 use crate::management::body::{object, tags, text};
 use crate::management::caller::{Administrator, Caller};
 use crate::management::commit::{completion, wait};
+use crate::management::list::Listed;
+use crate::management::query::ListQuery;
 use crate::management::refusal::Refusal;
 use crate::management::{Api, node_name};
 use crate::names::VhostName;
@@ -24,15 +27,20 @@ pub(super) fn router() -> Router<Arc<Api>> {
     Router::new()
         .route("/", get(list))
         .route("/{vhost}", get(one).put(put).delete(delete))
+        .route("/{vhost}/connections", get(connection::in_vhost))
+        .route("/{vhost}/channels", get(channel::in_vhost))
         .route("/{vhost}/permissions", get(permission::in_vhost))
         .route("/{vhost}/topic-permissions", get(topic_permission::in_vhost))
 }
 
 /// Those that the caller may enter.
-async fn list(caller: Caller, State(api): State<Arc<Api>>) -> Json<Value> {
-    let vhosts = api.services.broker.vhosts().into_iter();
-    let visible = vhosts.filter(|vhost| caller.vhost(&api, vhost.name.as_str()).is_ok());
-    Json(visible.map(|vhost| shown(&vhost)).collect())
+async fn list(
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    query: ListQuery,
+) -> Result<Response, Refusal> {
+    let vhosts = caller.vhosts(&api, query.vhost.as_ref());
+    query.answer(vhosts, |vhost| shown(vhost))
 }
 
 async fn one(
@@ -110,6 +118,12 @@ async fn delete(
     tracing::info!(vhost = name, by = %administrator.name(), "vhost deleted");
     wait(commit, committed).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+impl Listed for Arc<Vhost> {
+    fn key(&self) -> (&str, &str) {
+        ("", self.name.as_str())
+    }
 }
 
 fn shown(vhost: &Vhost) -> Value {

@@ -1,0 +1,160 @@
+//! Channels of open connections: `/channels`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Name, connection, consumer};
+use crate::broker::{ChannelReport, Connected};
+use crate::management::ask::ask;
+use crate::management::caller::Caller;
+use crate::management::list::Listed;
+use crate::management::query::ListQuery;
+use crate::management::refusal::Refusal;
+use crate::management::{Api, node_name};
+
+pub(super) fn router() -> Router<Arc<Api>> {
+    Router::new().route("/", get(list)).route("/{name}", get(one))
+}
+
+/// A channel as it is shown.
+#[derive(Serialize)]
+struct Shown {
+    name: String,
+    number: u16,
+    node: String,
+    vhost: String,
+    user: String,
+    user_who_performed_action: String,
+    connection_details: Value,
+    state: &'static str,
+    confirm: bool,
+    transactional: bool,
+    consumer_count: usize,
+    prefetch_count: u16,
+    global_prefetch_count: u32,
+    messages_unacknowledged: usize,
+    messages_unconfirmed: u64,
+    messages_uncommitted: usize,
+    acks_uncommitted: usize,
+    pending_raft_commands: u64,
+    reductions: u64,
+    garbage_collection: Value,
+}
+
+pub(super) struct Item {
+    connected: Arc<Connected>,
+    report: ChannelReport,
+    name: String,
+}
+
+impl Listed for Item {
+    fn key(&self) -> (&str, &str) {
+        ("", &self.name)
+    }
+}
+
+fn name(connected: &Connected, number: u16) -> String {
+    format!("{} ({number})", connected.client.name)
+}
+
+fn shown(node: &str, item: &Item) -> Shown {
+    let Item { connected, report, name } = item;
+    Shown {
+        name: name.clone(),
+        number: report.number,
+        node: node.to_owned(),
+        vhost: connected.vhost.to_string(),
+        user: connected.user.to_string(),
+        user_who_performed_action: connected.user.to_string(),
+        connection_details: connection::details(connected),
+        state: if report.is_closing { "closing" } else { "running" },
+        confirm: report.confirms,
+        transactional: report.is_transactional,
+        consumer_count: report.consumers.len(),
+        prefetch_count: report.prefetch,
+        global_prefetch_count: report.global_prefetch,
+        messages_unacknowledged: report.unacked,
+        messages_unconfirmed: report.unconfirmed,
+        messages_uncommitted: report.uncommitted,
+        acks_uncommitted: report.acks_uncommitted,
+        pending_raft_commands: 0,
+        reductions: 0,
+        garbage_collection: json!({}),
+    }
+}
+
+/// The channels of connections, as they are now.
+async fn items(connections: Vec<Arc<Connected>>) -> Vec<Item> {
+    let reports = ask(connections.iter()).await;
+    let of = |(connected, report): (Arc<Connected>, Option<crate::broker::Report>)| {
+        let channels = report.map(|report| report.channels).unwrap_or_default().into_iter();
+        channels.map(move |report| {
+            let name = name(&connected, report.number);
+            Item { connected: Arc::clone(&connected), report, name }
+        })
+    };
+    connections.into_iter().zip(reports).flat_map(of).collect()
+}
+
+async fn answer(query: ListQuery, connections: Vec<Arc<Connected>>) -> Result<Response, Refusal> {
+    let node = node_name();
+    query.answer(items(connections).await, move |item| shown(&node, item))
+}
+
+async fn list(
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    query: ListQuery,
+) -> Result<Response, Refusal> {
+    let only = query.vhost.clone();
+    let is_wanted =
+        |connected: &Connected| only.as_ref().is_none_or(|only| connected.vhost == *only);
+    answer(query, connection::visible(&caller, &api, is_wanted)).await
+}
+
+pub(super) async fn in_vhost(
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    Name(vhost): Name,
+    query: ListQuery,
+) -> Result<Response, Refusal> {
+    let vhost = caller.vhost(&api, &vhost)?;
+    let is_in_it = |connected: &Connected| connected.vhost == vhost.name;
+    answer(query, connection::visible(&caller, &api, is_in_it)).await
+}
+
+pub(super) async fn of_connection(
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    Name(name): Name,
+    query: ListQuery,
+) -> Result<Response, Refusal> {
+    let connected = connection::find(&caller, &api, &name, caller.is_monitor())?;
+    answer(query, vec![connected]).await
+}
+
+/// The name is the connection's, and the number in brackets.
+async fn one(
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    Name(name): Name,
+) -> Result<Json<Value>, Refusal> {
+    let (connection, _) = name.rsplit_once(" (").ok_or(Refusal::NotFound)?;
+    let connected = connection::find(&caller, &api, connection, caller.is_monitor())?;
+    let mut channels = items(vec![connected]).await.into_iter();
+    let item = channels.find(|item| item.name == name).ok_or(Refusal::NotFound)?;
+    let mut channel = serde_json::to_value(shown(&node_name(), &item)).unwrap_or_default();
+    if let Some(channel) = channel.as_object_mut() {
+        let consumers = consumer::of_channel(&api, &item.connected, &item.report);
+        channel.insert("consumer_details".to_owned(), consumers.into());
+        channel.insert("publishes".to_owned(), json!([]));
+        channel.insert("deliveries".to_owned(), json!([]));
+    }
+    Ok(Json(channel))
+}
