@@ -3,6 +3,7 @@
 //! What it reads are files of the system that are there on Linux. What cannot be read sets no alarm
 //! and clears none; that is said once.
 
+mod allocator;
 mod memory;
 
 use std::path::PathBuf;
@@ -75,7 +76,14 @@ impl Resources {
             }
         }
         if let Some(limit) = self.memory_limit {
-            match memory::resident(|path| std::fs::read_to_string(path).ok()) {
+            let resident = || memory::resident(|path| std::fs::read_to_string(path).ok());
+            let mut measured = resident();
+            if measured.is_some_and(|bytes| bytes > limit) {
+                // Perhaps nobody uses all of it.
+                allocator::give_back();
+                measured = resident();
+            }
+            match measured {
                 Some(resident) => {
                     set(alarms, Resource::Memory, resident > limit, resident, limit);
                     wait = wait.min(lasts(limit, resident));

@@ -53,6 +53,21 @@ impl Broker {
         self.connect().await.create_channel().await.unwrap()
     }
 
+    /// On an address, where the broker has several.
+    pub async fn channel_at(&self, address: &str) -> Channel {
+        let uri = format!("amqp://guest:guest@{address}/%2f");
+        let connection = Connection::connect(&uri, ConnectionProperties::default()).await.unwrap();
+        connection.create_channel().await.unwrap()
+    }
+
+    /// Bytes of memory that the process has.
+    pub fn resident(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix("kB").unwrap().trim().parse::<u64>().unwrap() * 1024
+    }
+
     pub fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();

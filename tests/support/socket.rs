@@ -13,7 +13,7 @@ use leveret::protocol::{ChannelNumber, FieldTable, FieldValue, FrameKind, Method
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::server::soon;
+use super::server::{PATIENCE, soon};
 
 pub struct Socket<S> {
     pub stream: S,
@@ -68,6 +68,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     pub async fn send(&mut self, bytes: &[u8]) {
         let _ = soon(self.stream.write_all(bytes)).await;
         let _ = soon(self.stream.flush()).await;
+    }
+
+    /// The server takes it in, if perhaps not soon.
+    pub async fn send_patiently(&mut self, bytes: &[u8]) {
+        let sent = tokio::time::timeout(PATIENCE * 4, self.stream.write_all(bytes)).await;
+        sent.expect("it is taken in some time").unwrap();
     }
 
     pub async fn say<'m>(&mut self, channel: u16, method: impl Into<Method<'m>>) {
