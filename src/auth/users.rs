@@ -170,6 +170,25 @@ mod tests {
         }
     }
 
+    /// Nobody finds out by the clock who is there.
+    #[test]
+    fn every_login_is_the_same_work() {
+        use crate::auth::password::{HashingAlgorithm, work};
+
+        let users = Users::default();
+        users.put(user("hare", PasswordHash::new("a password")));
+        users.put(user("none", PasswordHash::none()));
+        let digest = "yv66vpOZldVbWEa2vhk4+MT1zDs=";
+        users.put(user("old", PasswordHash::parse(digest, HashingAlgorithm::Md5).unwrap()));
+        work::take();
+        for name in ["hare", "none", "old", "nobody", ""] {
+            for password in ["a password", "b password", "", "s3cret"] {
+                let _ = users.verify(&name.into(), password.as_bytes());
+                assert_eq!(work::take(), (3, 3 * password.len()), "{name} {password}");
+            }
+        }
+    }
+
     #[test]
     fn users_are_listed_by_name() {
         let users = Users::default();

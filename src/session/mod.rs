@@ -444,7 +444,9 @@ impl Session {
             Stage::Handshake(_) => true,
             Stage::Open(open) => open.wants_input(),
             Stage::Closing { reading, .. } => *reading,
-            Stage::Doomed { .. } | Stage::Over { .. } => false,
+            // What comes is thrown away; but who hangs up need not be kept.
+            Stage::Doomed { .. } => true,
+            Stage::Over { .. } => false,
         }
     }
 

@@ -27,6 +27,7 @@ mod exchange;
 mod expiry;
 mod handshake;
 mod limits;
+mod logins;
 mod parked;
 mod permissions;
 mod policy;

@@ -17,6 +17,7 @@ mod amqprs;
 mod audit;
 mod bad_input;
 mod lapin;
+mod logins;
 mod memory;
 mod permissions;
 mod proxy;
