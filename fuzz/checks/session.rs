@@ -300,7 +300,7 @@ impl Story {
 
     fn counts(&self) -> Vec<(&'static str, Counted)> {
         let counted = |(name, queue): (_, Arc<Queue>)| {
-            let Counts { ready, unacked, consumers } =
+            let Counts { ready, unacked, consumers, .. } =
                 queue.counts(self.now, &mut Effects::default());
             (name, Counted { ready, unacked, consumers, published: queue.stats.arrived() })
         };

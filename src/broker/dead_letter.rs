@@ -12,6 +12,7 @@ use super::delay::{Delays, Entering};
 use super::publish::{UNCONFIRMED, add_stored};
 use super::schedule::Timed;
 use super::topology::{Routing, Way};
+use super::undelivered::must_arrive;
 use super::vhost::Vhost;
 use crate::message::{Message, Positions};
 use crate::queue::{Arrival, Dead, Effects, Incoming, Queue, Reason};
@@ -30,13 +31,13 @@ pub(super) fn share(shares: &mut Shares, queue: &Arc<Queue>, incoming: Incoming)
 
 /// Where the last letter went. Mostly a whole round comes from one queue and goes to another, so the
 /// exchanges are asked once.
-struct LastWay {
+pub(super) struct LastWay {
     from: Arc<Queue>,
     routing_key: Box<[u8]>,
     /// The routing key alone decided.
     is_by_key: bool,
-    queues: Vec<Arc<Queue>>,
-    delays: Vec<Arc<Delays>>,
+    pub(super) queues: Vec<Arc<Queue>>,
+    pub(super) delays: Vec<Arc<Delays>>,
 }
 
 impl Vhost {
@@ -54,14 +55,21 @@ impl Vhost {
 
     fn act_on(self: &Arc<Self>, now: Time, effects: &mut Effects) {
         while !effects.dead.is_empty() {
-            let dead = std::mem::take(&mut effects.dead);
+            let mut dead = std::mem::take(&mut effects.dead);
+            if dead.iter().any(must_arrive) {
+                let certain = dead.extract_if(.., |dead| must_arrive(dead)).collect();
+                self.bring_all(certain, now, effects);
+                if dead.is_empty() {
+                    continue;
+                }
+            }
             let (shares, entering, stored) = self.shares(&dead, now);
             let logged = |dead: &Dead| dead.queue.log.is_some() && dead.is_stored();
             let group = match !stored.is_empty() || dead.iter().any(logged) {
                 true => self.begin_group(),
                 false => Group::ALONE,
             };
-            let mut arrival = Arrival { first_stored: 0, group, now, by_client: false };
+            let mut arrival = Arrival::of(group, now);
             // Held until the last queue has taken its share.
             let held = (!stored.is_empty()).then(|| self.messages.store(&mut stored.iter(), now));
             if let Some(held) = &held {
@@ -94,20 +102,12 @@ impl Vhost {
         let (mut shares, mut entering) = (Shares::new(), Vec::new());
         let mut stored = Vec::new();
         let mut last = None;
-        for Dead { queue, queued, reason, options } in dead {
-            let reason = *reason;
-            let Some(exchange) = &options.dead_letter_exchange else {
-                continue;
-            };
-            let death = Death {
-                queue: queue.name.as_str(),
-                reason,
-                time: now,
-                exchange,
-                routing_key: options.dead_letter_routing_key.as_deref(),
-            };
+        for dead in dead {
+            let Dead { queue, queued, reason, .. } = dead;
+            let Some(death) = Death::of(dead, now) else { continue };
             let letter = death.letter(&queued.message);
-            let Some(way) = self.way(queue, exchange, &letter, now, &mut last) else { continue };
+            let way = self.way(queue, death.exchange, &letter, now, &mut last);
+            let Some(way) = way else { continue };
             let targets = &way.queues;
             let kept = targets.iter().any(|target| target.keeps.includes(&letter.message));
             let place = match kept {
@@ -116,7 +116,8 @@ impl Vhost {
             };
             for target in targets {
                 // Rejecting is a client's decision; it may go round as often as clients like (B8.8).
-                if reason != Reason::Rejected && is_cycle(&letter.message, target.name.as_bytes()) {
+                if *reason != Reason::Rejected && is_cycle(&letter.message, target.name.as_bytes())
+                {
                     continue;
                 }
                 let message = letter.message.clone();
@@ -140,7 +141,7 @@ impl Vhost {
 
     /// Where a letter goes: nowhere when the exchange is missing (behaviour B8.6). No
     /// permission is asked for, and internal exchanges are as good as others.
-    fn way<'a>(
+    pub(super) fn way<'a>(
         &self,
         from: &Arc<Queue>,
         exchange: &str,

@@ -7,7 +7,7 @@
 
 use crate::message::{Message, Traits, write_address};
 use crate::protocol::{FieldTable, FieldValue, RawValue};
-use crate::queue::Reason;
+use crate::queue::{Dead, Options, Reason};
 use crate::time::Time;
 
 const X_DEATH: &str = "x-death";
@@ -32,15 +32,24 @@ pub(super) struct Letter {
     pub(super) extra_keys: Vec<Box<[u8]>>,
 }
 
-impl Death<'_> {
+impl<'a> Death<'a> {
+    /// `None` where there is no dead letter exchange.
+    pub(super) fn of(dead: &'a Dead, time: Time) -> Option<Self> {
+        let options: &Options = &dead.options;
+        Some(Self {
+            queue: dead.queue.name.as_str(),
+            reason: dead.reason,
+            time,
+            exchange: options.dead_letter_exchange.as_deref()?,
+            routing_key: options.dead_letter_routing_key.as_deref(),
+        })
+    }
+
     pub(super) fn letter(&self, message: &Message) -> Letter {
         // They were valid when the message was made.
         let properties = message.parsed_properties().unwrap_or_default();
         let cc = strings(properties.header_entries().find(b"CC"));
-        let extra_keys = match message.extra_keys() {
-            Some(array) => strings(Some(RawValue { tag: b'A', bytes: array })),
-            None => cc.clone(),
-        };
+        let extra_keys = extra_keys(message);
         // BCC keys are for nobody's eyes; CC keys that an earlier death replaced are history.
         let shown = cc.into_iter().filter(|key| extra_keys.contains(key));
         let routing_keys = std::iter::once(message.routing_key()).chain(shown);
@@ -170,8 +179,19 @@ fn history(header: Option<RawValue<'_>>) -> Vec<FieldTable> {
     tables.collect::<Option<_>>().unwrap_or_default()
 }
 
+/// What a message is routed by beside its routing key.
+pub(super) fn extra_keys(message: &Message) -> Vec<&[u8]> {
+    match message.extra_keys() {
+        Some(array) => strings(Some(RawValue { tag: b'A', bytes: array })),
+        None => {
+            let properties = message.parsed_properties().unwrap_or_default();
+            strings(properties.header_entries().find(b"CC"))
+        }
+    }
+}
+
 /// The strings of an array.
-fn strings(array: Option<RawValue<'_>>) -> Vec<&[u8]> {
+pub(super) fn strings(array: Option<RawValue<'_>>) -> Vec<&[u8]> {
     let items = array.and_then(|array| array.items()).into_iter().flatten();
     items.filter_map(|item| item.as_bytes()).collect()
 }

@@ -10,7 +10,8 @@
 //! [`Broker::next_deadline`] and calls in time.
 //!
 //! Lock order: connections → vhost map → topology → what waits in an exchange → queue → outbox, and reply registry → outbox. The schedule, the
-//! alarms, storage, rates and what an exchange remembers of duplicates are leaves. Nothing awaits, and nobody
+//! alarms, storage, rates, what an exchange remembers of duplicates and who waits for the topology to change are
+//! leaves. Nothing awaits, and nobody
 //! is woken, while one of them is held.
 
 mod alarms;
@@ -22,6 +23,7 @@ mod delay;
 mod extra_keys;
 mod group_pager;
 mod inquiry;
+mod kept;
 mod listing;
 mod metadata;
 mod node;
@@ -36,6 +38,7 @@ mod route_cache;
 mod schedule;
 mod stats;
 mod topology;
+mod undelivered;
 mod vhost;
 
 use std::collections::HashMap;
@@ -250,6 +253,9 @@ impl Broker {
                         let (name, host) = (&queue.name, &vhost.name);
                         tracing::info!(queue = %name, vhost = %host, "unused queue expired");
                         vhost.end_queue(&queue, now, &mut effects);
+                    }
+                    if let Some(Some(source)) = queue.source() {
+                        vhost.retry(&queue, &source, now, &mut effects);
                     }
                 }
                 Timed::Delays(delays) => delays.turn(&vhost, now, &mut effects),

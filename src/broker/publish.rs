@@ -418,7 +418,7 @@ impl Publisher {
     pub fn flush(&mut self, group: StoreGroup, now: Time, effects: &mut Effects) -> Flushed {
         self.tell_exchanges();
         let mut flushed = Flushed::default();
-        let mut arrival = Arrival { first_stored: 0, group, now, by_client: true };
+        let mut arrival = Arrival { by_client: true, ..Arrival::of(group, now) };
         // Held until the last queue has taken its share.
         let entering = self.enter_delays(now);
         let stored =

@@ -17,8 +17,8 @@ use crate::protocol::{AmqpError, ReplyCode};
 use crate::queue::{ConnectionId, Declaration, Effects, Options, Queue, QueueKind};
 use crate::storage::journal::ReturnedCounts;
 use crate::storage::{
-    BindingRecord, DELAY_QUEUES, Definition, ExchangeRecord, PolicyRecord, QueueId, QueueRecord,
-    Record,
+    BindingRecord, Change, DELAY_QUEUES, Definition, ExchangeRecord, PolicyRecord, QueueId,
+    QueueRecord, Record,
 };
 use crate::time::Time;
 
@@ -141,10 +141,11 @@ impl Recovered {
                 (what, restored, &mut self.exchanges)
             }
             Record::Queue(record) => {
-                let (what, id) = (format!("queue '{}'", record.name), record.id);
+                let what = format!("queue '{}'", record.name);
+                let ids = [Some(record.id), record.undelivered];
                 let restored = vhost.restore_queue(record, now);
                 if restored.is_err() {
-                    self.skipped_queues.push(id);
+                    self.skipped_queues.extend(ids.into_iter().flatten());
                 }
                 (what, restored, &mut self.queues)
             }
@@ -184,13 +185,25 @@ impl Vhost {
         })
     }
 
-    fn restore_queue(self: &Arc<Self>, record: QueueRecord, now: Time) -> Result<(), AmqpError> {
-        let QueueRecord { name, id, auto_delete, arguments } = record;
-        let options = Options::parse(&arguments, &resource_queue(name.as_str(), &self.name))?;
-        let options = Arc::new(options);
+    fn restore_queue(
+        self: &Arc<Self>,
+        mut record: QueueRecord,
+        now: Time,
+    ) -> Result<(), AmqpError> {
+        let resource = resource_queue(record.name.as_str(), &self.name);
+        let options = Arc::new(Options::parse(&record.arguments, &resource)?);
+        if options.kind == QueueKind::Quorum && record.undelivered.is_none() {
+            // By a version that knew nothing of dead letters that wait.
+            record.undelivered = Some(self.next_queue_id());
+            self.commit_quietly(Change::PutQueue(record.clone()));
+        }
+        let QueueRecord { name, id, auto_delete, arguments, undelivered } = record;
         let declaration =
             Declaration { durable: true, auto_delete, owner: None, arguments, options };
-        let queue = Queue::new(name, declaration, Some(self.log(id)), self.paging.clone());
+        let queue = match undelivered {
+            Some(letters) => self.quorum_queue(name, declaration, (id, letters)),
+            None => Queue::new(name, declaration, Some(self.log(id)), self.paging.clone()),
+        };
         self.change(|topology| topology.add_queue(Arc::clone(&queue)));
         // The time of its disuse starts anew (behaviour B12.3).
         let mut effects = Effects::default();

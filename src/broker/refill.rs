@@ -4,6 +4,7 @@
 //! was moved there. Then the segment has it. What of a segment is settled, the journal knows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{Broker, Vhost};
 use crate::message::Position;
@@ -51,6 +52,7 @@ impl Broker {
             // take a position there that another message has.
             vhost.act(now, &mut effects);
         }
+        count += self.recover_undelivered(&mut found, now);
         count += self.recover_delayed(&mut found, now);
         let lost = found.queues.into_keys().chain(found.segments.keys().copied()).map(QueueId);
         for id in lost.filter(|id| !left_out.contains(id)) {
@@ -69,6 +71,28 @@ impl Broker {
                 break;
             }
             self.tick(now);
+        }
+        count
+    }
+
+    /// The same for dead letters that wait until they can be delivered.
+    fn recover_undelivered(&self, found: &mut Found, now: Time) -> usize {
+        let mut count = 0;
+        for (vhost, source, _) in self.durable_queues() {
+            let Some(undelivered) = source.undelivered() else { continue };
+            let Some(QueueId(id)) = undelivered.id() else { continue };
+            let recovered = found.queues.remove(&id);
+            let segments = found.segments.remove(&id).unwrap_or_default();
+            if recovered.is_none() && segments.is_empty() {
+                continue;
+            }
+            let letters = &undelivered.queue;
+            let restored = vhost.refill(letters, recovered.unwrap_or_default(), segments);
+            let mut effects = Effects::default();
+            letters.restore(restored, now, &mut effects);
+            count += undelivered.restored();
+            effects.deadlines.push((now, Arc::clone(letters)));
+            vhost.act(now, &mut effects);
         }
         count
     }

@@ -65,7 +65,7 @@ impl Vhost {
             }
         }
         let group = self.begin_group();
-        let mut arrival = Arrival { first_stored: 0, group, now, by_client: false };
+        let mut arrival = Arrival { comes_back: true, ..Arrival::of(group, now) };
         // Held until the last queue has taken its share.
         let held = (!stored.is_empty()).then(|| self.messages.store(&mut stored.iter(), now));
         if let Some(held) = &held {

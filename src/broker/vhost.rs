@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::Limits;
 use super::delay::{Delays, delays};
@@ -25,7 +25,7 @@ use crate::names::{AUDIT, ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::{AmqpError, FieldTable, ReplyCode};
 use crate::queue::{
     ConnectionId, Declaration, Effects, NotDeleted, Paging, Queue, QueueKind, QueueLog,
-    check_equivalent_arguments,
+    Undelivered, check_equivalent_arguments,
 };
 use crate::storage::{
     Change, Commit, DELAY_QUEUES, DefinitionStore, ExchangeRecord, Group, LogPosition,
@@ -69,6 +69,8 @@ pub struct Vhost {
     pub(super) delayed_in_memory_max: usize,
     /// To be told of groups that move messages.
     pub(super) pager: Option<Arc<GroupPager>>,
+    /// Dead letters that lead nowhere, by the queues in which they wait: a leaf.
+    pub(super) awaiting_topology: Mutex<Vec<Weak<Queue>>>,
     /// For queues that are longer than memory.
     pub(super) paging: Option<Arc<Paging>>,
 }
@@ -102,6 +104,7 @@ impl Vhost {
                     patient: AtomicUsize::new(0),
                 })
             }),
+            awaiting_topology: Mutex::default(),
             topology: RwLock::new(Topology::new(name.clone())),
             name,
             generation: AtomicU64::new(1),
@@ -128,6 +131,8 @@ impl Vhost {
         let mut topology = self.topology.write();
         let result = change(&mut topology);
         self.generation.fetch_add(1, Ordering::Release);
+        drop(topology);
+        self.topology_changed();
         result
     }
 
@@ -458,6 +463,7 @@ impl Vhost {
             self.check_queue_limit(name, topology)?;
             topology.add_queue(Arc::clone(&queue));
             self.churn.queue_created.add(1);
+            queue.warn_of_strategy();
             let commit = match &queue.log {
                 Some(log) => {
                     let record = QueueRecord {
@@ -465,6 +471,7 @@ impl Vhost {
                         id: log.id,
                         auto_delete: queue.declaration.auto_delete,
                         arguments: queue.declaration.arguments.clone(),
+                        undelivered: queue.undelivered().and_then(Undelivered::id),
                     };
                     self.commit(Change::PutQueue(record), notify)
                 }
@@ -496,8 +503,28 @@ impl Vhost {
     /// What ends with its connection need not survive anything.
     fn new_queue(&self, name: &QueueName, declaration: Declaration) -> Arc<Queue> {
         let survives = declaration.durable && declaration.owner.is_none();
+        if survives && declaration.options.kind == QueueKind::Quorum {
+            let QueueId(id) = self.definitions.next_queue_ids(2);
+            let ids = (QueueId(id), QueueId(id + 1));
+            return self.quorum_queue(name.clone(), declaration, ids);
+        }
         let log = survives.then(|| self.log(self.definitions.next_queue_id()));
         Queue::new(name.clone(), declaration, log, self.paging.clone())
+    }
+
+    /// With its number and that of the queue in which its dead letters wait.
+    pub(super) fn quorum_queue(
+        &self,
+        name: QueueName,
+        declaration: Declaration,
+        (id, letters): (QueueId, QueueId),
+    ) -> Arc<Queue> {
+        let (log, letters) = (self.log(id), self.log(letters));
+        Queue::quorum(name, declaration, log, letters, self.paging.clone())
+    }
+
+    pub(super) fn next_queue_id(&self) -> QueueId {
+        self.definitions.next_queue_id()
     }
 
     pub(super) fn log(&self, id: QueueId) -> QueueLog {

@@ -157,6 +157,23 @@ impl Options {
         }
     }
 
+    /// Dead letters have to arrive, and wait until they can. That was asked for, and what it takes is
+    /// there: a queue that drops its head could not keep them (behaviour B13.7).
+    pub fn at_least_once(&self) -> bool {
+        self.dead_letter_at_least_once == Some(true) && self.why_at_most_once().is_none()
+    }
+
+    /// What keeps dead letters from being delivered at least once.
+    pub(super) fn why_at_most_once(&self) -> Option<&'static str> {
+        if self.kind != QueueKind::Quorum {
+            return Some("it is no quorum queue");
+        }
+        if self.dead_letter_exchange.is_none() {
+            return Some("it has no dead letter exchange");
+        }
+        (self.overflow() != Overflow::RejectPublish).then_some("its overflow is not reject-publish")
+    }
+
     pub fn has_limits(&self) -> bool {
         self.max_length.is_some() || self.max_length_bytes.is_some()
     }

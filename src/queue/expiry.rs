@@ -67,6 +67,7 @@ impl Queue {
         let dropped = state.delete(self, effects);
         drop(state);
         drop(dropped);
+        self.delete_undelivered(now, effects);
         true
     }
 
@@ -110,6 +111,9 @@ impl State {
         }
         if !self.waiting.is_empty() {
             self.answer_waiting(effects);
+        }
+        if !self.awaiting.is_empty() {
+            self.call_awaiting(queue, effects);
         }
         if self.ready.has_deadlines() || self.unused_until != Time::NEVER {
             self.report_earlier_deadline(queue, effects);

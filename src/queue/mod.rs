@@ -28,14 +28,16 @@ mod log;
 mod paging;
 mod ready;
 mod restore;
+mod room;
 mod since;
 mod state;
 pub mod stats;
 mod stream;
 mod subscribers;
+mod undelivered;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
@@ -51,11 +53,13 @@ pub use self::line::Budget;
 pub use self::log::{Keeps, QueueLog};
 pub use self::paging::{Paging, Waiting};
 pub use self::restore::{Restored, within};
+pub use self::room::Room;
 pub use self::stats::{Before, QueueCounts, QueueFigures, QueueStats, Weights};
 pub use self::stream::{
     Filter, SEGMENT_BYTES_MAX, StreamOffset, StreamOptions, StreamStart, age_millis, offset_of,
 };
 pub use self::subscribers::{Subscription, SubscriptionId};
+pub use self::undelivered::Undelivered;
 
 use self::paging::Arrivals;
 use self::state::State;
@@ -110,12 +114,18 @@ pub struct Arrival {
     pub now: Time,
     /// A client publishes it; not so what was dead or delayed.
     pub by_client: bool,
+    /// What is refused goes back to who brings it, and nowhere else.
+    pub comes_back: bool,
 }
 
 impl Arrival {
+    pub fn of(group: Group, now: Time) -> Self {
+        Self { first_stored: 0, group, now, by_client: false, comes_back: false }
+    }
+
     /// Of a batch of which the store knows nothing.
     pub fn at(now: Time) -> Self {
-        Self { first_stored: 0, group: Group::ALONE, now, by_client: true }
+        Self { by_client: true, ..Self::of(Group::ALONE, now) }
     }
 }
 
@@ -151,6 +161,8 @@ pub struct Counts {
     /// Delivered or on the way to a consumer, and not settled.
     pub unacked: usize,
     pub consumers: usize,
+    /// That have to arrive and could not yet (behaviour B13.7).
+    pub dead_letters: usize,
 }
 
 /// What `basic.get` finds.
@@ -205,6 +217,10 @@ pub struct Queue {
     scheduled: AtomicU64,
     /// `consumer_timeout_millis` of the options that hold, for sessions to read without the lock.
     consumer_timeout: AtomicU64,
+    /// Of a quorum queue.
+    undelivered: Option<Box<Undelivered>>,
+    /// Of a queue in which dead letters wait: where they died.
+    source: Option<Weak<Self>>,
 }
 
 /// What lies behind the interface, and its lock.
@@ -224,6 +240,15 @@ impl Queue {
         log: Option<QueueLog>,
         paging: Option<Arc<Paging>>,
     ) -> Arc<Self> {
+        Arc::new(Self::build(name, declaration, log, paging))
+    }
+
+    fn build(
+        name: QueueName,
+        declaration: Declaration,
+        log: Option<QueueLog>,
+        paging: Option<Arc<Paging>>,
+    ) -> Self {
         // Of what is in a segment nobody says which message leaves when.
         let paging = paging.filter(|_| declaration.options.deduplication_header.is_none());
         let budget = paging.as_ref().map_or(Budget::UNLIMITED, |paging| paging.budget);
@@ -239,7 +264,7 @@ impl Queue {
         let timeout = declaration.options.consumer_timeout_millis.unwrap_or(TIMEOUT_UNSET);
         let consumer_timeout = AtomicU64::new(timeout);
         let keeps = Keeps::of(log.is_some(), declaration.options.kind);
-        Arc::new(Self {
+        Self {
             name,
             declaration,
             log,
@@ -250,7 +275,9 @@ impl Queue {
             stats: QueueStats::default(),
             scheduled,
             consumer_timeout,
-        })
+            undelivered: None,
+            source: None,
+        }
     }
 
     pub fn kind(&self) -> QueueKind {
@@ -301,6 +328,9 @@ impl Queue {
         state.drop_expired(self, now, effects);
         state.drop_overflow(self, effects);
         state.report_deadline(self, effects);
+        drop(state);
+        // They may go elsewhere now, or have to arrive no longer.
+        self.retry_undelivered(effects);
     }
 
     /// How long clients may have a delivery without settling it; 0 is as long as they like. `None`
@@ -567,20 +597,25 @@ impl Queue {
     /// Drops what is ready and says how many that were; `None` for a kind of queue that cannot do that
     /// (behaviour B5.10).
     pub fn purge(self: &Arc<Self>, now: Time, effects: &mut Effects) -> Option<usize> {
+        self.purge_figures(now, effects).map(|(count, _)| count)
+    }
+
+    /// The same, with the bytes of their bodies.
+    fn purge_figures(self: &Arc<Self>, now: Time, effects: &mut Effects) -> Option<(usize, usize)> {
         let mut state = match &self.content {
             Content::Queue(state) => state.lock(),
             Content::Stream(_) => return None,
         };
         self.stir(|| state.counts(), effects);
         state.drop_expired(self, now, effects);
-        let count = state.ready.len();
+        let figures = (state.ready.len(), state.ready.bytes());
         let (messages, segments) = state.ready.clear();
         messages.iter().for_each(|queued| state.left(queued.position));
         self.forget(&messages);
         self.forget_segments(&segments);
         state.report_deadline(self, effects);
         drop(state);
-        Some(count)
+        Some(figures)
     }
 
     /// Tells the store that messages have left for good.
@@ -612,7 +647,7 @@ impl Queue {
         };
         self.stir(|| state.counts(), effects);
         state.drop_expired(self, now, effects);
-        if if_empty && state.ready.len() > 0 {
+        if if_empty && state.ready.len() + self.undelivered_figures().0 > 0 {
             return Err(NotDeleted::NotEmpty);
         }
         if if_unused && state.subscribers.len() > 0 {
@@ -622,6 +657,7 @@ impl Queue {
         let dropped = state.delete(self, effects);
         drop(state);
         drop(dropped);
+        self.delete_undelivered(now, effects);
         Ok(count)
     }
 
@@ -632,7 +668,7 @@ impl Queue {
         };
         state.drop_expired(self, now, effects);
         state.report_deadline(self, effects);
-        state.counts()
+        self.with_dead_letters(state.counts())
     }
 
     pub fn is_deleted(&self) -> bool {
@@ -645,7 +681,11 @@ impl Queue {
     /// What it holds now. Unlike [`counts`](Self::counts) it drops nothing.
     pub fn figures(&self) -> QueueFigures {
         match &self.content {
-            Content::Queue(state) => state.lock().figures(),
+            Content::Queue(state) => {
+                let mut figures = state.lock().figures();
+                figures.counts.dead_letters = self.undelivered_figures().0;
+                figures
+            }
             Content::Stream(stream) => stream.lock().figures(),
         }
     }
@@ -653,7 +693,7 @@ impl Queue {
     /// How much of what, and who is there, now.
     pub fn counts_now(&self) -> Counts {
         match &self.content {
-            Content::Queue(state) => state.lock().counts(),
+            Content::Queue(state) => self.with_dead_letters(state.lock().counts()),
             Content::Stream(stream) => stream.lock().counts(),
         }
     }
@@ -676,6 +716,7 @@ impl State {
         queue.remove_segments(&segments);
         self.lose_patience(queue);
         self.answer_waiting(effects);
+        self.call_awaiting(queue, effects);
         messages
     }
 }

@@ -9,6 +9,7 @@ use super::line::Budget;
 use super::paging::Waiting;
 use super::ready::Ready;
 use super::restore::{Leftover, Restored, count_at};
+use super::room::Awaiting;
 use super::stats::{MESSAGE_OVERHEAD, QueueFigures, Weights};
 use super::subscribers::{Subscribers, SubscriptionId};
 use super::{Arrival, Counts, Incoming, Queue, QueueKind, log};
@@ -35,6 +36,8 @@ pub(super) struct State {
     /// Who waits for a message on its way from disk.
     pub(super) waiting: Vec<Waiting>,
     pub(super) leftover: Option<Box<Leftover>>,
+    /// Queues whose dead letters wait for room in this one.
+    pub(super) awaiting: Vec<Awaiting>,
     /// Bytes it keeps from the pager.
     pub(super) patient: usize,
     /// With `x-message-deduplication`: what is in the queue.
@@ -58,6 +61,7 @@ impl State {
             deleted: false,
             waiting: Vec::new(),
             leftover: None,
+            awaiting: Vec::new(),
             patient: 0,
         }
     }
@@ -100,11 +104,11 @@ impl State {
         let mut log = None;
         for incoming in batch.drain(..) {
             if options.overflow() != Overflow::DropHead
-                && self.would_overflow(&options, &incoming.message)
+                && !self.room(queue).takes(&incoming.message)
             {
                 // The check comes before any waiting consumer (behaviour B8.9).
                 rejected.push(incoming.token);
-                if options.overflow() == Overflow::RejectPublishDlx {
+                if options.overflow() == Overflow::RejectPublishDlx && !arrival.comes_back {
                     // It never was in the queue, so there is nothing the store should forget.
                     effects.bury_unborn(queue, &options, incoming.message);
                 }
@@ -252,7 +256,13 @@ impl State {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        Counts { ready: self.ready.len(), unacked: self.unacked, consumers: self.subscribers.len() }
+        Counts {
+            ready: self.ready.len(),
+            unacked: self.unacked,
+            consumers: self.subscribers.len(),
+            // Those are in another queue.
+            dead_letters: 0,
+        }
     }
 
     pub(super) fn figures(&self) -> QueueFigures {
@@ -277,11 +287,6 @@ impl State {
             oldest: head.and_then(|head| self.ready.since(head.position)),
             head_timestamp: head.and_then(|head| head.message.parsed_properties().ok()?.timestamp),
         }
-    }
-
-    fn would_overflow(&self, options: &Options, message: &Message) -> bool {
-        let (length, bytes) = options.limits();
-        self.ready.len() >= length || self.ready.bytes().saturating_add(message.body_size()) > bytes
     }
 }
 

@@ -268,7 +268,7 @@ impl super::Queue {
         counts: impl FnOnce() -> Counts,
         effects: &mut super::Effects,
     ) {
-        if self.stats.wants_watching() {
+        if self.stats.wants_watching() && self.source.is_none() {
             let Counts { ready, unacked, .. } = counts();
             let before = Before { counts: self.stats.counts(), ready, unacked };
             effects.stirred.push((std::sync::Arc::clone(self), before));

@@ -100,6 +100,8 @@ pub struct QueueRecord {
     pub id: QueueId,
     pub auto_delete: bool,
     pub arguments: FieldTable,
+    /// Of a quorum queue: the number of the queue in which its dead letters wait that have to arrive.
+    pub undelivered: Option<QueueId>,
 }
 
 /// A binding between durable ends.

@@ -526,7 +526,7 @@ fn definition_that_is_no_longer_valid_is_left_out_and_kept() {
     let store = open(directory.path());
     let record = |name: &str, arguments| {
         let id = store.next_queue_id();
-        QueueRecord { name: name.into(), id, auto_delete: false, arguments }
+        QueueRecord { name: name.into(), id, auto_delete: false, arguments, undelivered: None }
     };
     let bad = record("bad", arguments([("x-max-length", FieldValue::Void)]));
     for queue in [bad.clone(), record("good", FieldTable::new())] {
@@ -555,6 +555,7 @@ fn ten_thousand_queues_come_back() {
             id: store.next_queue_id(),
             auto_delete: false,
             arguments: FieldTable::new(),
+            undelivered: None,
         };
         store.commit(&vhost, Change::PutQueue(record), Box::new(|result| result.unwrap()));
     }

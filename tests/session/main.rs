@@ -8,6 +8,7 @@
 mod support;
 
 mod alarms;
+mod at_least_once;
 mod binding;
 mod channel;
 mod choice;

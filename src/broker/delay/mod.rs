@@ -144,6 +144,10 @@ impl Delays {
         })
     }
 
+    pub(super) fn exchange(&self) -> &ExchangeName {
+        &self.exchange
+    }
+
     /// How many messages wait.
     pub(super) fn count(&self) -> usize {
         self.state.lock().count

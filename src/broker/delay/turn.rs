@@ -294,7 +294,7 @@ impl Delays {
         let held: Option<Stored> =
             (!stored.is_empty()).then(|| self.messages.store(&mut stored.iter(), now));
         let first_stored = held.as_ref().map_or(0, |held| held.first);
-        let arrival = Arrival { first_stored, group, now, by_client: false };
+        let arrival = Arrival { first_stored, ..Arrival::of(group, now) };
         let mut refused = Vec::new();
         for (queue, mut incoming) in shares {
             queue.publish(&mut incoming, arrival, &mut refused, effects);

@@ -73,6 +73,7 @@ impl Vhost {
 
     fn enforce(self: &Arc<Self>, changed: &[Arc<Queue>], now: Time, effects: &mut Effects) {
         for queue in changed {
+            queue.warn_of_strategy();
             queue.enforce(now, effects);
         }
         self.act(now, effects);

@@ -308,6 +308,7 @@ impl Stream {
 
     pub(super) fn counts(&self) -> Counts {
         Counts {
+            dead_letters: 0,
             ready: self.parts.messages(),
             unacked: self.unacked,
             consumers: self.readers.len(),

@@ -61,7 +61,8 @@ impl Scene {
         let incoming =
             |stored: u64| Incoming { message: message.clone(), token: 0, stored: stored as u32 };
         let mut batch = (0..count).map(incoming).collect();
-        let arrival = Arrival { first_stored: self.stored, group, now: NOW, by_client: true };
+        let arrival =
+            Arrival { first_stored: self.stored, by_client: true, ..Arrival::of(group, NOW) };
         self.stored += count;
         self.queue.publish(&mut batch, arrival, &mut Vec::new(), &mut self.effects);
     }

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | 0 vhost | | what is known about it, or nothing |
 //! | 1 exchange | name | type, flags, arguments, queue id if it delays |
-//! | 2 queue | name | id, flags, arguments |
+//! | 2 queue | name | id, flags, arguments, id for its dead letters if it is a quorum queue |
 //! | 3 binding | source, to queue?, destination, routing key, digest | arguments |
 //! | 4 policy | operator's?, name | pattern, apply to, priority, definition |
 //!
@@ -27,8 +27,9 @@ use crate::storage::{
 
 /// The version of everything in this file.
 ///
-/// 1 knew no users. It is read, and becomes the present one when the file is opened.
-pub(super) const FORMAT: u64 = 2;
+/// 1 knew no users, 2 no dead letters that wait. They are read, and become the present one when the file
+/// is opened.
+pub(super) const FORMAT: u64 = 3;
 pub(super) const OLDEST_FORMAT: u64 = 1;
 
 /// Vhost, kind, name.
@@ -54,6 +55,8 @@ const AUTO_DELETE: u8 = 1;
 const INTERNAL: u8 = 2;
 /// The first of the queue ids for delayed messages stands at the end.
 const DELAYS: u8 = 4;
+/// The queue id for dead letters that wait stands at the end.
+const UNDELIVERED: u8 = 8;
 
 /// What a change does to the rows of its vhost.
 pub(super) enum Write<'a> {
@@ -123,8 +126,12 @@ fn exchange_value(exchange: &ExchangeRecord) -> Vec<u8> {
 fn queue_value(queue: &QueueRecord) -> Vec<u8> {
     let mut value = Vec::new();
     put::longlong(&mut value, queue.id.0);
-    put::octet(&mut value, flags(queue.auto_delete, false));
+    let undelivered = if queue.undelivered.is_some() { UNDELIVERED } else { 0 };
+    put::octet(&mut value, flags(queue.auto_delete, false) | undelivered);
     put::table(&mut value, &queue.arguments);
+    if let Some(id) = queue.undelivered {
+        put::longlong(&mut value, id.0);
+    }
     value
 }
 
@@ -220,12 +227,18 @@ fn exchange<'a>(name: &[u8], value: &'a [u8]) -> Taken<'a, ExchangeRecord> {
 fn queue<'a>(name: &[u8], value: &'a [u8]) -> Taken<'a, QueueRecord> {
     let (value, id) = take::longlong(value)?;
     let (value, flags) = take::octet(value)?;
-    let (rest, arguments) = take::table(value)?;
+    let (mut rest, arguments) = take::table(value)?;
+    let mut undelivered = None;
+    if flags & UNDELIVERED != 0 {
+        let (behind, id) = take::longlong(rest)?;
+        (rest, undelivered) = (behind, Some(QueueId(id)));
+    }
     let record = QueueRecord {
         name: QueueName::from(text(name)?),
         id: QueueId(id),
         auto_delete: flags & AUTO_DELETE != 0,
         arguments,
+        undelivered,
     };
     Ok((rest, record))
 }

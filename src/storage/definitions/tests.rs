@@ -48,6 +48,7 @@ fn queue(name: &str, id: u64) -> Change {
         id: QueueId(id),
         auto_delete: false,
         arguments,
+        undelivered: None,
     })
 }
 
@@ -111,6 +112,7 @@ fn every_definition_and_argument_type_survives() {
         id: QueueId(u64::MAX),
         auto_delete: true,
         arguments: every_type(),
+        undelivered: Some(QueueId(u64::MAX - 1)),
     };
     let longest = "ü".repeat(127);
     let bindings = [
@@ -280,11 +282,11 @@ fn a_file_of_a_newer_version_is_refused() {
     drop(open(directory.path()));
     let database = Database::create(directory.path().join(FILE)).unwrap();
     let transaction = database.begin_write().unwrap();
-    transaction.open_table(META).unwrap().insert(FORMAT_ROW, 3).unwrap();
+    transaction.open_table(META).unwrap().insert(FORMAT_ROW, FORMAT + 1).unwrap();
     transaction.commit().unwrap();
     drop(database);
     let error = refused(directory.path());
-    assert!(error.ends_with("format is 3, and this version of leveret reads format 2"), "{error}");
+    assert!(error.ends_with("format is 4, and this version of leveret reads format 3"), "{error}");
 }
 
 #[test]

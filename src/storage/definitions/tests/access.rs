@@ -127,7 +127,7 @@ fn a_file_of_the_first_format_opens_and_has_no_users() {
     drop(store);
     // An older version would not know its users.
     let database = Database::create(&path).unwrap();
-    assert_eq!(format(&database).unwrap(), Some(2));
+    assert_eq!(format(&database).unwrap(), Some(FORMAT));
 }
 
 #[test]
