@@ -4,6 +4,10 @@
 //! Every message that was confirmed ends in one queue, once. One that was in two after some start would
 //! die in the first one again, and be there twice at the end.
 //!
+//! Letters that have to arrive meet a queue that refuses most of them, so that they are moved behind the
+//! queue where they died, and from there on; those of `split` go to another queue as well, which gets each
+//! once.
+//!
 //! `LEVERET_KILL_ROUNDS=50 cargo test --release --test kill_dead_letters -- --nocapture`; a failure
 //! names its seed, which `LEVERET_KILL_SEED` takes.
 
@@ -22,7 +26,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use lapin::options::{
     BasicConsumeOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions,
-    ConfirmSelectOptions, QueueDeclareOptions,
+    ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation};
@@ -38,10 +43,13 @@ use tokio::time::{sleep, timeout};
 const LONG: Duration = Duration::from_secs(60);
 
 /// Where messages are published.
-const SOURCES: [&str; 3] = ["aging", "rejected", "full"];
+const SOURCES: [&str; 5] = ["aging", "rejected", "full", "certain", "split"];
 
-/// Where they end: those of `full` at once, the others by way of `middle`.
+/// Where they end: those of `full` at once, the others by way of `middle`, or of `refusing`.
 const END: &str = "end";
+
+/// Where those of `split` end as well.
+const OTHER_END: &str = "other end";
 
 /// Unconfirmed messages of one publisher.
 const WINDOW: usize = 50;
@@ -52,19 +60,19 @@ fn variable(name: &str) -> Option<u64> {
 
 /// What was published, and whether it was confirmed.
 struct Book {
-    sent: Mutex<Vec<bool>>,
+    sent: Mutex<Vec<(&'static str, bool)>>,
     confirms: watch::Sender<u64>,
 }
 
 impl Book {
-    fn send(&self) -> usize {
+    fn send(&self, queue: &'static str) -> usize {
         let mut sent = self.sent.lock();
-        sent.push(false);
+        sent.push((queue, false));
         sent.len() - 1
     }
 
     fn confirm(&self, id: usize) {
-        self.sent.lock()[id] = true;
+        self.sent.lock()[id].1 = true;
         self.confirms.send_modify(|confirms| *confirms += 1);
     }
 }
@@ -87,10 +95,50 @@ async fn declare(channel: &Channel) {
         ("full", to(END, Some(("x-max-length", 5)))),
         ("middle", to(END, Some(("x-message-ttl", 5)))),
         (END, FieldTable::default()),
+        (OTHER_END, FieldTable::default()),
+        ("certain", certain("", "refusing")),
+        ("split", certain("both", "")),
+        ("refusing", refusing(to(END, Some(("x-message-ttl", 5))))),
     ] {
         let durable = QueueDeclareOptions { durable: true, ..Default::default() };
         channel.queue_declare(name.into(), durable, arguments).await.unwrap();
     }
+    let (durable, none) =
+        (ExchangeDeclareOptions { durable: true, ..Default::default() }, || FieldTable::default());
+    let kind = lapin::ExchangeKind::Fanout;
+    channel.exchange_declare("both".into(), kind, durable, none()).await.unwrap();
+    for queue in ["refusing", OTHER_END] {
+        let options = QueueBindOptions::default();
+        channel.queue_bind(queue.into(), "both".into(), "".into(), options, none()).await.unwrap();
+    }
+}
+
+/// A quorum queue with letters that have to arrive.
+fn certain(exchange: &str, key: &str) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    for (name, value) in [
+        ("x-queue-type", "quorum"),
+        ("x-overflow", "reject-publish"),
+        ("x-dead-letter-strategy", "at-least-once"),
+        ("x-dead-letter-exchange", exchange),
+        ("x-dead-letter-routing-key", key),
+    ] {
+        arguments.insert(name.into(), AMQPValue::LongString(value.into()));
+    }
+    arguments.insert("x-message-ttl".into(), AMQPValue::LongInt(10));
+    arguments
+}
+
+fn refusing(mut arguments: FieldTable) -> FieldTable {
+    arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    arguments.insert("x-max-length".into(), AMQPValue::LongInt(20));
+    arguments
+}
+
+/// Deletes a queue that is empty, of dead letters that wait as well.
+async fn delete_empty(broker: &Broker, queue: &'static str) -> bool {
+    let options = QueueDeleteOptions { if_empty: true, ..Default::default() };
+    broker.channel().await.queue_delete(queue.into(), options).await.is_ok()
 }
 
 /// Publishes until the broker is gone.
@@ -99,7 +147,7 @@ async fn publish(book: Arc<Book>, channel: Channel, queue: &'static str) {
     let mut alive = channel.confirm_select(ConfirmSelectOptions::default()).await.is_ok();
     while alive || !open.is_empty() {
         while alive && open.len() < WINDOW {
-            let (id, options) = (book.send(), BasicPublishOptions::default());
+            let (id, options) = (book.send(queue), BasicPublishOptions::default());
             let persistent = BasicProperties::default().with_delivery_mode(2);
             let (body, key) = (id.to_string(), queue.into());
             let sent =
@@ -186,7 +234,7 @@ async fn fetch(channel: &Channel, queue: &'static str) -> Vec<usize> {
         let body = String::from_utf8(message.delivery.data).unwrap();
         let headers = message.delivery.properties.headers().clone().unwrap_or_default();
         let died = headers.inner().contains_key("x-death");
-        assert_eq!(died, queue == END, "{body} in {queue}");
+        assert_eq!(died, [END, OTHER_END].contains(&queue), "{body} in {queue}");
         found.push(body.parse().unwrap());
     }
     found
@@ -221,18 +269,31 @@ async fn message_is_in_one_queue_whenever_the_broker_is_killed() {
         }
     };
     timeout(LONG, died).await.expect("all of it dies");
+    let arrived = async {
+        for queue in ["certain", "split", "refusing"] {
+            while !delete_empty(&broker, queue).await {
+                sleep(Duration::from_millis(5)).await;
+            }
+        }
+    };
+    timeout(LONG, arrived).await.expect("all letters arrive");
     let mut places: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
     for queue in ["rejected", "full", END] {
         for id in fetch(&channel, queue).await {
             places.entry(id).or_default().push(queue);
         }
     }
+    let mut others = fetch(&channel, OTHER_END).await;
     let sent = book.sent.lock();
-    let confirmed = sent.iter().filter(|confirmed| **confirmed).count();
+    let confirmed = sent.iter().filter(|(_, confirmed)| *confirmed).count();
     println!("{rounds} kills: {} sent, {confirmed} confirmed, {} found", sent.len(), places.len());
     let twice: Vec<_> = places.iter().filter(|(_, places)| places.len() > 1).collect();
     assert!(twice.is_empty(), "seed {seed}: {twice:?}");
-    let lost: Vec<_> = (0..sent.len()).filter(|id| sent[*id] && !places.contains_key(id)).collect();
+    let lost: Vec<_> =
+        (0..sent.len()).filter(|id| sent[*id].1 && !places.contains_key(id)).collect();
     assert!(lost.is_empty(), "seed {seed}: {lost:?}");
+    others.sort_unstable();
+    let split = places.keys().copied().filter(|id| sent[*id].0 == "split").collect::<Vec<_>>();
+    assert_eq!(others, split, "seed {seed}: each of them once in either queue");
     assert!(places.keys().all(|id| *id < sent.len()), "seed {seed}: invented");
 }
