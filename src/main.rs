@@ -13,7 +13,7 @@ use leveret::config::{self, ConfigError, Settings};
 use leveret::management::{self, Bound, Listener, Management, ManagementError, Protocol};
 use leveret::queue::{Budget, TimeoutAction};
 use leveret::server::clock::Clock;
-use leveret::server::{Listen, Resources, Server, log};
+use leveret::server::{Keepalive, Listen, Resources, Server, log};
 use leveret::session::{Offer, Services};
 use leveret::storage::disk::RealDisk;
 use leveret::storage::journal::{Journal, JournalStats, Options, Recovered, Sync};
@@ -285,9 +285,15 @@ fn bind_http(settings: &Settings, tls: Option<&Arc<Tls>>) -> Result<Vec<Bound>, 
 fn amqp_listeners(settings: &Settings, tls: Option<&Arc<Tls>>) -> Vec<Listen> {
     let amqp = settings.amqp.iter().map(|address| (*address, None));
     let amqps = settings.amqps.iter().map(|address| (*address, tls.cloned()));
+    let seconds = |seconds| Duration::from_secs(u64::from(seconds));
+    let keepalive = (settings.tcp_keepalive_seconds > 0).then(|| Keepalive {
+        idle: seconds(settings.tcp_keepalive_seconds),
+        interval: seconds(settings.tcp_keepalive_interval_seconds),
+        probes: settings.tcp_keepalive_probes.into(),
+    });
     let listen = |(address, tls)| {
         let behind_proxy = settings.proxy_protocol.contains(&address);
-        Listen { address, tls, behind_proxy }
+        Listen { address, tls, behind_proxy, keepalive }
     };
     amqp.chain(amqps).map(listen).collect()
 }
@@ -358,6 +364,8 @@ fn services(
         channel_max: settings.channel_max,
         heartbeat_seconds: settings.heartbeat_seconds,
         handshake_timeout: Duration::from_secs(u64::from(settings.handshake_timeout_seconds)),
+        send_timeout: (settings.send_timeout_seconds > 0)
+            .then(|| Duration::from_secs(u64::from(settings.send_timeout_seconds))),
     };
     Arc::new(Services { broker, authenticator: Arc::new(authenticator), offer })
 }

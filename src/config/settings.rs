@@ -90,6 +90,16 @@ pub struct Settings {
     pub heartbeat_seconds: u16,
     /// Seconds a client has from connecting until its connection is open. Default 10; 1 to 3600.
     pub handshake_timeout_seconds: u16,
+    /// Seconds that a client may take nothing of what waits for it, before its connection is dropped; 0
+    /// never drops it. Default 15; 0 to 3600.
+    pub send_timeout_seconds: u16,
+    /// Seconds without a byte after which the system asks whether a client is still there; 0 never
+    /// asks. Default 30; 0 to 32767.
+    pub tcp_keepalive_seconds: u16,
+    /// Seconds between such questions. Default 10; 1 to 32767.
+    pub tcp_keepalive_interval_seconds: u16,
+    /// Questions without an answer after which a client is given up. Default 6; 1 to 127.
+    pub tcp_keepalive_probes: u8,
     /// The largest message body, in bytes. Default 128 MiB; 1 byte to 512 MiB.
     pub message_size_max: u64,
     /// Consumers on one channel, or `none` for no limit. Default none; 1 to 4294967295.
@@ -194,6 +204,10 @@ keys! {
     channel_max,
     heartbeat_seconds,
     handshake_timeout_seconds,
+    send_timeout_seconds,
+    tcp_keepalive_seconds,
+    tcp_keepalive_interval_seconds,
+    tcp_keepalive_probes,
     message_size_max,
     consumers_per_channel_max,
     connections_max,
@@ -267,6 +281,12 @@ impl Settings {
             "handshake_timeout_seconds" => {
                 self.handshake_timeout_seconds = value.integer(1..=3600)?;
             }
+            "send_timeout_seconds" => self.send_timeout_seconds = value.integer(0..=3600)?,
+            "tcp_keepalive_seconds" => self.tcp_keepalive_seconds = value.integer(0..=32767)?,
+            "tcp_keepalive_interval_seconds" => {
+                self.tcp_keepalive_interval_seconds = value.integer(1..=32767)?;
+            }
+            "tcp_keepalive_probes" => self.tcp_keepalive_probes = value.integer(1..=127)?,
             "message_size_max" => self.message_size_max = value.bytes(1..=512 << 20)?,
             "consumers_per_channel_max" => {
                 self.consumers_per_channel_max =
@@ -379,6 +399,10 @@ impl Default for Settings {
             channel_max: 2047,
             heartbeat_seconds: 60,
             handshake_timeout_seconds: 10,
+            send_timeout_seconds: 15,
+            tcp_keepalive_seconds: 30,
+            tcp_keepalive_interval_seconds: 10,
+            tcp_keepalive_probes: 6,
             message_size_max: 128 << 20,
             consumers_per_channel_max: None,
             connections_max: None,

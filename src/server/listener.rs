@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection;
-use super::{Listen, ServerError, Shared};
+use super::{Keepalive, Listen, ServerError, Shared};
 use crate::auth::{External, Reason};
 use crate::session::{Peer, Session};
 use crate::transport::proxy::{Origin, read_header};
@@ -20,9 +20,6 @@ const BACKLOG: i32 = 4096;
 
 /// A pause when accepting fails, mostly because the process has no file handle left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Dead peers without heartbeats are noticed by the system.
-const KEEPALIVE: Duration = Duration::from_secs(30);
 
 pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
     let bind = || {
@@ -45,7 +42,7 @@ pub(super) async fn accept(listener: TcpListener, listen: Listen, shared: Arc<Sh
         match accepted {
             Ok((socket, peer)) => {
                 shared.accepted.fetch_add(1, Ordering::Relaxed);
-                prepare(&socket);
+                prepare(&socket, listen.keepalive);
                 let ends = Ends::of(&socket, peer);
                 // Two kinds of task, so that a connection in the clear does not pay for TLS's size.
                 if listen.tls.is_none() && !listen.behind_proxy {
@@ -64,11 +61,17 @@ pub(super) async fn accept(listener: TcpListener, listen: Listen, shared: Arc<Sh
     }
 }
 
-fn prepare(socket: &TcpStream) {
+fn prepare(socket: &TcpStream, keepalive: Option<Keepalive>) {
     // Answers are written whole: waiting for more to send would only delay them.
     let _ = socket.set_nodelay(true);
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
-    let _ = SockRef::from(socket).set_tcp_keepalive(&keepalive);
+    // Dead peers without heartbeats are noticed by the system.
+    if let Some(Keepalive { idle, interval, probes }) = keepalive {
+        let keepalive =
+            TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(probes);
+        if let Err(error) = SockRef::from(socket).set_tcp_keepalive(&keepalive) {
+            tracing::debug!(%error, "cannot switch TCP keepalive on");
+        }
+    }
 }
 
 /// The addresses of both ends of a connection.
@@ -179,5 +182,29 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.shared.outboxes.lock().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn keepalive_is_set_as_it_is_wanted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let seconds = Duration::from_secs;
+        let wanted = Keepalive { idle: seconds(17), interval: seconds(3), probes: 5 };
+        for keepalive in [Some(wanted), None] {
+            let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (socket, _) = listener.accept().await.unwrap();
+            prepare(&socket, keepalive);
+            let socket = SockRef::from(&socket);
+            let idle = socket.tcp_keepalive_time().unwrap();
+            let (interval, probes) =
+                (socket.tcp_keepalive_interval().unwrap(), socket.tcp_keepalive_retries().unwrap());
+            assert_eq!(socket.keepalive().unwrap(), keepalive.is_some());
+            let found = Keepalive { idle, interval, probes };
+            assert!(keepalive.is_none_or(|wanted| wanted == found), "{found:?}");
+        }
     }
 }

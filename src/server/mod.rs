@@ -50,12 +50,25 @@ pub struct Listen {
     pub tls: Option<Arc<Tls>>,
     /// A proxy says in front whom it speaks for. Whoever does not is turned away.
     pub behind_proxy: bool,
+    /// `None`: the system does not look for dead peers.
+    pub keepalive: Option<Keepalive>,
+}
+
+/// When the system asks a silent peer whether it is still there, and gives it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// After so long without a byte it is asked.
+    pub idle: Duration,
+    /// As often as this.
+    pub interval: Duration,
+    /// So many times without an answer.
+    pub probes: u32,
 }
 
 impl Listen {
     /// For clients who come in the clear and by themselves.
     pub fn plain(address: SocketAddr) -> Self {
-        Self { address, tls: None, behind_proxy: false }
+        Self { address, tls: None, behind_proxy: false, keepalive: None }
     }
 }
 

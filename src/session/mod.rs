@@ -73,6 +73,8 @@ pub struct Offer {
     pub channel_max: u16,
     pub heartbeat_seconds: u16,
     pub handshake_timeout: Duration,
+    /// How long a client may take nothing of what waits for it; `None` is as long as it likes.
+    pub send_timeout: Option<Duration>,
 }
 
 impl Default for Offer {
@@ -82,6 +84,7 @@ impl Default for Offer {
             channel_max: 2047,
             heartbeat_seconds: 60,
             handshake_timeout: Duration::from_secs(10),
+            send_timeout: Some(Duration::from_secs(15)),
         }
     }
 }
@@ -155,7 +158,7 @@ impl Session {
             stats: Arc::default(),
             stage: Stage::Handshake(Box::new(Handshake::new(until))),
             output: Output::default(),
-            timers: Timers::new(0, 0, now),
+            timers: Timers::new(0, None, 0, now),
         }
     }
 
@@ -341,7 +344,8 @@ impl Session {
                 let ok = Method::Connection(connection::Method::OpenOk(connection::OpenOk {}));
                 ctx.send(ChannelNumber::CONNECTION, &ok);
                 let written = ctx.output.written() + ctx.output.len() as u64;
-                self.timers = Timers::new(handshake.heartbeat, written, now);
+                let send_timeout = self.services.offer.send_timeout;
+                self.timers = Timers::new(handshake.heartbeat, send_timeout, written, now);
                 let peer = &self.peer.name;
                 tracing::info!(connection = self.id.0, peer, user = %ctx.user, vhost, "connection open");
                 self.stage = Stage::Open(Box::new(Open::new(ctx)));

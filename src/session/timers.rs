@@ -5,11 +5,8 @@ use std::time::Duration;
 use crate::protocol::frame::FRAME_OVERHEAD;
 use crate::time::Time;
 
-/// A client that takes nothing of what waits for it this long is gone for us.
-pub const WRITE_STALL_MAX: Duration = Duration::from_secs(60);
-
-/// How often a waiting output is looked at.
-const STALL_CHECK: Duration = Duration::from_secs(5);
+/// How often a waiting output is looked at, at the least.
+const STALL_CHECK_MAX: Duration = Duration::from_secs(5);
 
 /// What to do now.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -25,6 +22,8 @@ pub struct Timers {
     interval: Option<Duration>,
     next_send: Time,
     next_receive: Time,
+    /// A client that takes nothing of what waits for it this long is gone for us. `None`: never.
+    send_timeout: Option<Duration>,
     next_stall: Time,
     /// Something came since the last receive check.
     received: bool,
@@ -38,7 +37,12 @@ pub struct Timers {
 
 impl Timers {
     /// `written`: bytes that the handshake wrote, which are no traffic yet.
-    pub fn new(heartbeat_seconds: u16, written: u64, now: Time) -> Self {
+    pub fn new(
+        heartbeat_seconds: u16,
+        send_timeout: Option<Duration>,
+        written: u64,
+        now: Time,
+    ) -> Self {
         let interval =
             (heartbeat_seconds > 0).then(|| Duration::from_secs(u64::from(heartbeat_seconds)));
         let after = |wait: Option<Duration>| wait.map_or(Time::NEVER, |wait| now + wait);
@@ -46,7 +50,8 @@ impl Timers {
             interval,
             next_send: after(interval.map(|interval| interval / 2)),
             next_receive: after(interval),
-            next_stall: now + STALL_CHECK,
+            send_timeout,
+            next_stall: after(send_timeout.map(stall_check)),
             received: false,
             silent: 0,
             written,
@@ -74,12 +79,14 @@ impl Timers {
     /// we read at all. A peer we do not listen to cannot be blamed for silence.
     pub fn tick(&mut self, written: u64, waiting: usize, reading: bool, now: Time) -> Due {
         let mut due = Due::default();
-        if now >= self.next_stall {
-            self.next_stall = now + STALL_CHECK;
+        if let Some(send_timeout) = self.send_timeout
+            && now >= self.next_stall
+        {
+            self.next_stall = now + stall_check(send_timeout);
             match self.stalled {
                 _ if waiting == 0 => self.stalled = None,
                 Some((then, since)) if then == written => {
-                    if now.since(since) >= WRITE_STALL_MAX {
+                    if now.since(since) >= send_timeout {
                         due.give_up = Some("the client does not read");
                     }
                 }
@@ -110,13 +117,17 @@ impl Timers {
     }
 }
 
+fn stall_check(send_timeout: Duration) -> Duration {
+    (send_timeout / 3).min(STALL_CHECK_MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// Runs the clock in steps of half a second and says when which thing happened.
     fn run(heartbeat: u16, seconds: u64, mut at: impl FnMut(u64, &mut Timers)) -> Vec<(u64, Due)> {
-        let mut timers = Timers::new(heartbeat, 0, Time(0));
+        let mut timers = Timers::new(heartbeat, Some(Duration::from_secs(15)), 0, Time(0));
         let (mut happened, mut written) = (Vec::new(), 0);
         for millis in (500..=seconds * 1000).step_by(500) {
             at(millis, &mut timers);
@@ -152,7 +163,7 @@ mod tests {
 
     #[test]
     fn other_traffic_stands_in_for_a_heartbeat() {
-        let mut timers = Timers::new(4, 0, Time(0));
+        let mut timers = Timers::new(4, None, 0, Time(0));
         assert!(!timers.tick(100, 0, true, Time(2000)).send_heartbeat);
         assert!(timers.tick(100, 0, true, Time(4000)).send_heartbeat);
         assert!(!timers.tick(109, 0, true, Time(6000)).send_heartbeat);
@@ -163,15 +174,36 @@ mod tests {
         assert!(run(0, 600, |_, _| {}).is_empty());
     }
 
+    /// When a client is given up that takes bytes until that second only.
+    fn given_up(send_timeout: Option<u64>, takes_until: u64) -> Option<u64> {
+        let mut timers = Timers::new(0, send_timeout.map(Duration::from_secs), 0, Time(0));
+        (1..200).find(|seconds| {
+            let written = 7 * takes_until.min(*seconds);
+            timers.tick(written, 100, true, Time(seconds * 1000)).give_up.is_some()
+        })
+    }
+
     #[test]
     fn a_client_that_never_reads_is_given_up() {
-        let mut timers = Timers::new(0, 0, Time(0));
-        let mut gone = None;
-        for seconds in 1..120 {
-            if timers.tick(7, 100, true, Time(seconds * 1000)).give_up.is_some() {
-                gone = gone.or(Some(seconds));
-            }
+        for (send_timeout, takes_until, expected) in [
+            // The first look is at five seconds.
+            (Some(15), 0, Some(20)),
+            (Some(15), 52, Some(70)),
+            // A byte a second is slow, and not dead.
+            (Some(15), 200, None),
+            (Some(60), 0, Some(65)),
+            (Some(3), 0, Some(4)),
+            (None, 0, None),
+        ] {
+            let found = given_up(send_timeout, takes_until);
+            assert_eq!(found, expected, "{send_timeout:?} {takes_until}");
         }
-        assert_eq!(gone, Some(65));
+    }
+
+    #[test]
+    fn nothing_that_waits_is_nothing_to_look_for() {
+        let timers = Timers::new(0, Some(Duration::from_secs(15)), 0, Time(0));
+        assert_eq!((timers.deadline(0), timers.deadline(1)), (Time::NEVER, Time(5000)));
+        assert_eq!(Timers::new(0, None, 0, Time(0)).deadline(1), Time::NEVER);
     }
 }

@@ -209,3 +209,19 @@ fn closing_channels_count() {
         }
     }
 }
+
+/// A client that takes nothing for fifteen seconds, though something waits for it, is gone: RabbitMQ's
+/// `send_timeout`. Time alone is no reason.
+#[test]
+fn client_that_takes_nothing_is_dropped_after_the_send_timeout() {
+    let world = World::new();
+    let (idle, deaf) = (world.open(), world.open());
+    world.advance(Duration::from_secs(3600));
+    deaf.stop_reading();
+    deaf.send(1, queue::Declare { queue: "q", ..queue::Declare::default() });
+    world.advance(Duration::from_millis(14_999));
+    assert!(!deaf.is_closed());
+    world.advance(Duration::from_secs(6));
+    assert!(deaf.is_closed());
+    assert!(!idle.is_closed());
+}

@@ -22,4 +22,5 @@ mod memory;
 mod permissions;
 mod proxy;
 mod rates;
+mod slow_clients;
 mod tls;

@@ -17,8 +17,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 async fn server(patience: Duration, tls: Option<Arc<Tls>>) -> TestServer {
-    let address = "127.0.0.1:0".parse().unwrap();
-    let listen = Listen { address, tls, behind_proxy: true };
+    let plain = Listen::plain("127.0.0.1:0".parse().unwrap());
+    let listen = Listen { tls, behind_proxy: true, ..plain };
     let offer = Offer { handshake_timeout: patience, ..Offer::default() };
     TestServer::listening(Limits::default(), offer, listen).await
 }

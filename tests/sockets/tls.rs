@@ -39,11 +39,8 @@ async fn scene_with(offer: Offer, change: impl FnOnce(&mut Options)) -> Scene {
     let mut options = directory.options();
     change(&mut options);
     let tls = Arc::new(Tls::load(options).unwrap());
-    let listen = Listen {
-        address: "127.0.0.1:0".parse().unwrap(),
-        tls: Some(Arc::clone(&tls)),
-        behind_proxy: false,
-    };
+    let plain = Listen::plain("127.0.0.1:0".parse().unwrap());
+    let listen = Listen { tls: Some(Arc::clone(&tls)), ..plain };
     let server = TestServer::listening(Limits::default(), offer, listen).await;
     Scene { authority, directory, tls, server }
 }
