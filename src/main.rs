@@ -200,6 +200,7 @@ fn recover(
     let stores = Stores { definitions, journal, segments };
     let broker = broker(settings, &stores);
     let recovered = broker.recover(stores.definitions.load()?, clock.now());
+    broker.ensure_cluster_id(rand::random());
     found.report.iter().for_each(|line| tracing::error!("journal: {line}"));
     scanned.report.iter().for_each(|line| tracing::error!("segments: {line}"));
     let left_out = &recovered.skipped_queues;

@@ -18,10 +18,16 @@ mod api;
 mod certificates;
 #[path = "http/connections.rs"]
 mod connections;
+#[path = "http/contract.rs"]
+mod contract;
+#[path = "http/definitions.rs"]
+mod definitions;
 #[path = "http/lists.rs"]
 mod lists;
 #[path = "http/messages.rs"]
 mod messages;
+#[path = "http/parameters.rs"]
+mod parameters;
 #[path = "http/policies.rs"]
 mod policies;
 #[path = "http/tls.rs"]

@@ -57,7 +57,7 @@ impl Pattern {
 
     /// For topics: `{username}` and `{vhost}` stand for those names (behaviour B10.6). They stand for
     /// themselves: a user called `.*` may not do more for it.
-    pub(super) fn for_topics(text: &str, user: &str, vhost: &str) -> Result<Self, InvalidPattern> {
+    pub fn for_topics(text: &str, user: &str, vhost: &str) -> Result<Self, InvalidPattern> {
         let expanded = text
             .replace("{username}", &regex::escape(user))
             .replace("{vhost}", &regex::escape(vhost));

@@ -27,6 +27,7 @@ mod kept;
 mod listing;
 mod metadata;
 mod node;
+mod parameters;
 mod policy;
 mod publish;
 mod rate;
@@ -41,7 +42,7 @@ mod topology;
 mod undelivered;
 mod vhost;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -130,6 +131,8 @@ pub struct Broker {
     vhosts: RwLock<HashMap<VhostName, Arc<Vhost>>>,
     connections: Mutex<Connections>,
     next_connection: AtomicU64,
+    /// Values as JSON text. A leaf.
+    global_parameters: RwLock<BTreeMap<String, Arc<str>>>,
     definitions: Arc<dyn DefinitionStore>,
     messages: Arc<dyn MessageStore>,
     schedule: Arc<Schedule>,
@@ -153,6 +156,7 @@ impl Broker {
             vhosts: RwLock::default(),
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
+            global_parameters: RwLock::default(),
             definitions,
             messages,
             schedule: Arc::default(),

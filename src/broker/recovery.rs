@@ -55,7 +55,7 @@ impl Broker {
         definitions.sort_by_key(|definition| match definition.record {
             Record::Vhost(_) => 0,
             // Before what they apply to.
-            Record::Policy(_) => 1,
+            Record::Policy(_) | Record::Parameter(_) | Record::GlobalParameter { .. } => 1,
             Record::Exchange(_) => 2,
             Record::Queue(_) => 3,
             Record::Binding(_) => 4,
@@ -63,6 +63,10 @@ impl Broker {
         let mut recovered = Recovered::default();
         let mut vhost: Option<Arc<Vhost>> = None;
         for definition in definitions {
+            if let Record::GlobalParameter { name, value } = definition.record {
+                self.restore_global_parameter(name, &value);
+                continue;
+            }
             if let Record::Vhost(metadata) = &definition.record {
                 let vhost = self.vhost_or_else(&definition.vhost, |_| {});
                 vhost.restore_metadata(metadata);
@@ -130,7 +134,8 @@ impl Broker {
 impl Recovered {
     fn restore(&mut self, vhost: &Arc<Vhost>, record: Record, now: Time) {
         let (what, restored, count) = match record {
-            Record::Vhost(_) => return,
+            Record::Vhost(_) | Record::GlobalParameter { .. } => return,
+            Record::Parameter(parameter) => return vhost.restore_parameter(&parameter),
             Record::Exchange(record) => {
                 let (what, waiting) = (format!("exchange '{}'", record.name), record.delay_queues);
                 let restored = vhost.restore_exchange(record);

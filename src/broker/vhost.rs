@@ -14,6 +14,7 @@ use super::Limits;
 use super::delay::{Delays, delays};
 use super::group_pager::GroupPager;
 use super::metadata::VhostMetadata;
+use super::parameters::Parameters;
 use super::reply::{REPLY_TO, ReplyNames, ReplyTarget, random_token, token_of};
 use super::schedule::{Schedule, Timed};
 use super::stats::{Churn, ExchangeStats, VhostStats};
@@ -56,6 +57,7 @@ pub struct Vhost {
     limits_generation: AtomicU64,
     /// Rare: what is asked of it is asked when connections and queues are made.
     metadata: RwLock<VhostMetadata>,
+    pub(super) parameters: RwLock<Parameters>,
     /// Set under the topology's lock: from then on nothing is stored.
     deleted: AtomicBool,
     pub(super) replies: ReplyNames,
@@ -110,6 +112,7 @@ impl Vhost {
             generation: AtomicU64::new(1),
             limits_generation: AtomicU64::new(0),
             metadata: RwLock::default(),
+            parameters: RwLock::default(),
             deleted: AtomicBool::new(false),
             replies: ReplyNames::default(),
             stats: VhostStats::default(),

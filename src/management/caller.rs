@@ -53,6 +53,30 @@ impl Caller {
         self.is_administrator() || self.user.tags.contains(&Tag::Monitoring)
     }
 
+    pub fn require_monitor(&self) -> Result<(), Refusal> {
+        match self.is_monitor() {
+            true => Ok(()),
+            false => Err(Refusal::NotAuthorised("Not monitor user")),
+        }
+    }
+
+    pub fn require_policymaker(&self) -> Result<(), Refusal> {
+        match self.is_administrator() || self.user.tags.contains(&Tag::Policymaker) {
+            true => Ok(()),
+            false => Err(Refusal::NotAuthorised("User not authorised to access object")),
+        }
+    }
+
+    /// Those whose policies the caller may change.
+    pub fn policy_vhosts(
+        &self,
+        api: &Api,
+        only: Option<&VhostName>,
+    ) -> Result<Vec<Arc<Vhost>>, Refusal> {
+        self.require_policymaker()?;
+        Ok(self.vhosts(api, only))
+    }
+
     /// A virtual host that the caller may enter. One that does not exist is nobody's secret.
     pub fn vhost(&self, api: &Api, name: &str) -> Result<Arc<Vhost>, Refusal> {
         let vhost = api.services.broker.vhost(name).ok_or(Refusal::NotFound)?;

@@ -15,6 +15,7 @@ mod body;
 mod caller;
 mod commit;
 mod convention;
+mod definitions;
 mod gzip;
 mod handler;
 mod json;

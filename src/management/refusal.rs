@@ -31,6 +31,7 @@ pub(super) enum Refusal {
     /// The broker refuses publishers for the time being.
     Blocked(&'static str),
     NotAcceptable,
+    UnsupportedMediaType,
     BadRequest(Cow<'static, str>),
     /// A bad request of a kind that tools tell from others.
     Invalid {
@@ -84,6 +85,7 @@ impl IntoResponse for Refusal {
                 Self::body(status, "service_unavailable", &format!("publishing is blocked: {why}"))
             }
             Self::NotFound => Self::body(StatusCode::NOT_FOUND, "Object Not Found", "Not Found"),
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response(),
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE.into_response(),
             Self::BadRequest(reason) => Self::body(StatusCode::BAD_REQUEST, "bad_request", &reason),
             Self::NotStored => {

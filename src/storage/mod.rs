@@ -72,6 +72,19 @@ pub enum Change {
         operator: bool,
         name: String,
     },
+    PutParameter(ParameterRecord),
+    DeleteParameter {
+        component: String,
+        name: String,
+    },
+    /// Of no vhost: to be committed with an empty name of one. The value is JSON text.
+    PutGlobalParameter {
+        name: String,
+        value: String,
+    },
+    DeleteGlobalParameter {
+        name: String,
+    },
     /// Users and permissions; the vhost does not matter.
     Access(AccessChange),
 }
@@ -126,6 +139,15 @@ pub struct PolicyRecord {
     pub definition: FieldTable,
 }
 
+/// A runtime parameter. Component and name have at most 255 bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterRecord {
+    pub component: String,
+    pub name: String,
+    /// JSON text.
+    pub value: String,
+}
+
 /// What a store kept over a restart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Definition {
@@ -140,6 +162,8 @@ pub enum Record {
     Queue(QueueRecord),
     Binding(BindingRecord),
     Policy(PolicyRecord),
+    Parameter(ParameterRecord),
+    GlobalParameter { name: String, value: String },
 }
 
 /// When a change is durable.

@@ -41,7 +41,7 @@ pub(super) fn router() -> Router<Arc<Api>> {
 }
 
 /// Who asks over HTTP has no connection that could own an exclusive queue.
-pub(super) const NOBODY: ConnectionId = ConnectionId(0);
+pub(in crate::management) const NOBODY: ConnectionId = ConnectionId(0);
 
 /// Characters that a key shows as they are.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');

@@ -38,7 +38,11 @@ fn limits(set: impl Iterator<Item = (&'static str, u32)>) -> Map<String, Value> 
     set.map(|(name, max)| (name.to_owned(), max.into())).collect()
 }
 
-pub(super) fn of_user(user: &User) -> Map<String, Value> {
+pub(in crate::management) fn of_vhost(vhost: &Vhost) -> Map<String, Value> {
+    limits(vhost.metadata().limits())
+}
+
+pub(in crate::management) fn of_user(user: &User) -> Map<String, Value> {
     limits(user.limits.iter())
 }
 
@@ -49,7 +53,7 @@ fn shown_user(user: &User) -> Option<Value> {
 }
 
 fn shown_vhost(vhost: &Vhost) -> Option<Value> {
-    let limits = limits(vhost.metadata().limits());
+    let limits = of_vhost(vhost);
     (!limits.is_empty()).then(|| json!({ "vhost": vhost.name.as_str(), "value": limits }))
 }
 

@@ -5,11 +5,14 @@ mod binding;
 mod channel;
 mod connection;
 mod consumer;
+mod definitions;
 mod exchange;
+mod feature;
 mod get_messages;
 mod health;
 mod limit;
 mod message;
+mod parameter;
 mod permission;
 mod policy;
 mod publish;
@@ -28,6 +31,11 @@ use axum::routing::get;
 
 use serde::de::DeserializeOwned;
 
+pub(super) use self::binding::NOBODY;
+pub(super) use self::limit::{of_user as limits_of_user, of_vhost as limits_of_vhost};
+pub(super) use self::policy::policy_terms;
+pub(super) use self::queue::finish;
+
 use super::Api;
 use super::convention::BODY_BYTES_MAX;
 use super::refusal::Refusal;
@@ -40,6 +48,12 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/auth", get(user::auth))
         .route("/whoami", get(user::whoami))
         .route("/aliveness-test/{vhost}", get(aliveness::aliveness_test))
+        .merge(feature::router())
+        .nest("/definitions", definitions::router())
+        .nest("/all-configuration", definitions::router())
+        .nest("/parameters", parameter::router())
+        .nest("/global-parameters", parameter::global_router())
+        .route("/cluster-name", get(parameter::show_cluster_name).put(parameter::put_cluster_name))
         .nest("/exchanges", exchange::router())
         .nest("/queues", queue::router())
         .nest("/bindings", binding::router())

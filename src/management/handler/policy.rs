@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Name;
 use crate::broker::{Policy, PolicyScope, Vhost};
@@ -147,7 +147,13 @@ fn shown(vhost: &Vhost, policy: &Policy) -> Value {
 /// The body's keys that make a policy. Some tools send what [`shown`] showed; the rest of that counts
 /// for nothing, for the path says it.
 fn terms(body: &[u8]) -> Result<FieldTable, Refusal> {
-    let body = object(body)?;
+    policy_terms(&object(body)?)
+}
+
+/// The keys of an object that make a policy; all others count for nothing.
+pub(in crate::management) fn policy_terms(
+    body: &Map<String, Value>,
+) -> Result<FieldTable, Refusal> {
     for key in ["pattern", "definition"] {
         if !body.contains_key(key) {
             return Err(Refusal::BadRequest(format!("[{{key_missing,{key}}}]").into()));

@@ -286,6 +286,8 @@ async fn put(
     if name.starts_with("amq.") {
         return Err(Refusal::AccessRefused);
     }
+    let with_type = vhost.with_default_type(&name, &arguments, (durable, false, auto_delete));
+    let arguments = with_type.unwrap_or(arguments);
     let rights = Rights::of(&caller, &api, &vhost);
     rights.queue(Access::Configure, &name)?;
     let existed = vhost.find_queue(&name).is_some();
@@ -318,7 +320,7 @@ async fn put(
 }
 
 /// Does what the use of queues left to be done.
-pub(super) fn finish(api: &Api, vhost: &Arc<Vhost>, mut effects: Effects) {
+pub(in crate::management) fn finish(api: &Api, vhost: &Arc<Vhost>, mut effects: Effects) {
     vhost.act(api.now(), &mut effects);
     effects.wakes.ring();
 }

@@ -7,6 +7,8 @@
 //! | 2 queue | name | id, flags, arguments, id for its dead letters if it is a quorum queue |
 //! | 3 binding | source, to queue?, destination, routing key, digest | arguments |
 //! | 4 policy | operator's?, name | pattern, apply to, priority, definition |
+//! | 5 parameter | component, name | JSON text |
+//! | 6 global parameter, of the vhost without a name | name | JSON text |
 //!
 //! A row's key is vhost, kind and name. Strings, numbers and tables are written as AMQP writes them,
 //! which loses nothing of any type. The arguments of a binding are part of what it is (behaviour
@@ -21,8 +23,8 @@ use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::FieldTable;
 use crate::protocol::wire::{Fault, Taken, put, take};
 use crate::storage::{
-    AccessChange, BindingRecord, Change, Definition, ExchangeRecord, PolicyRecord, QueueId,
-    QueueRecord, Record,
+    AccessChange, BindingRecord, Change, Definition, ExchangeRecord, ParameterRecord, PolicyRecord,
+    QueueId, QueueRecord, Record,
 };
 
 /// The version of everything in this file.
@@ -50,6 +52,8 @@ const EXCHANGE: u8 = 1;
 const QUEUE: u8 = 2;
 const BINDING: u8 = 3;
 const POLICY: u8 = 4;
+const PARAMETER: u8 = 5;
+const GLOBAL_PARAMETER: u8 = 6;
 
 const AUTO_DELETE: u8 = 1;
 const INTERNAL: u8 = 2;
@@ -99,6 +103,21 @@ impl<'a> Write<'a> {
             }
             Change::DeleteBinding(binding) => {
                 Self::Delete { kind: BINDING, name: binding_name(binding) }
+            }
+            Change::PutParameter(parameter) => {
+                let name = parameter_name(&parameter.component, &parameter.name);
+                Self::Put { kind: PARAMETER, name, value: parameter.value.as_bytes().to_vec() }
+            }
+            Change::DeleteParameter { component, name } => {
+                Self::Delete { kind: PARAMETER, name: parameter_name(component, name) }
+            }
+            Change::PutGlobalParameter { name, value } => Self::Put {
+                kind: GLOBAL_PARAMETER,
+                name: name.as_bytes().to_vec(),
+                value: value.as_bytes().to_vec(),
+            },
+            Change::DeleteGlobalParameter { name } => {
+                Self::Delete { kind: GLOBAL_PARAMETER, name: name.as_bytes().to_vec() }
             }
             Change::PutPolicy(policy) => {
                 let name = policy_name(policy.operator, &policy.name);
@@ -193,6 +212,11 @@ pub(super) fn decode(
             Record::Binding(binding(name, arguments).map_err(Fault::of)?)
         }
         POLICY => Record::Policy(whole(value, |value| policy(name, value))?),
+        PARAMETER => Record::Parameter(parameter(name, value).map_err(Fault::of)?),
+        GLOBAL_PARAMETER => Record::GlobalParameter {
+            name: text(name).map_err(Fault::of)?.to_owned(),
+            value: text(value).map_err(Fault::of)?.to_owned(),
+        },
         _ => return Err(Fault::Trailing),
     };
     Ok(Definition { vhost: VhostName::from(vhost), record })
@@ -273,6 +297,20 @@ fn policy<'a>(name: &[u8], value: &'a [u8]) -> Taken<'a, PolicyRecord> {
         definition,
     };
     Ok((rest, record))
+}
+
+fn parameter_name(component: &str, name: &str) -> Vec<u8> {
+    let mut row = Vec::new();
+    put::shortstr(&mut row, component);
+    put::shortstr(&mut row, name);
+    row
+}
+
+fn parameter(name: &[u8], value: &[u8]) -> Result<ParameterRecord, nom::Err<Fault>> {
+    let (name, component) = take::shortstr(name)?;
+    let (_, name) = take::shortstr(name)?;
+    let (component, name) = (component.to_owned(), name.to_owned());
+    Ok(ParameterRecord { component, name, value: text(value)?.to_owned() })
 }
 
 fn text(bytes: &[u8]) -> Result<&str, nom::Err<Fault>> {

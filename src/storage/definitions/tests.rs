@@ -8,7 +8,9 @@ use redb::StorageBackend;
 
 use super::*;
 use crate::protocol::{FieldTable, FieldValue};
-use crate::storage::{BindingRecord, ExchangeRecord, PolicyRecord, QueueRecord, Record};
+use crate::storage::{
+    BindingRecord, ExchangeRecord, ParameterRecord, PolicyRecord, QueueRecord, Record,
+};
 
 fn every_type() -> FieldTable {
     let nested: FieldTable =
@@ -85,6 +87,8 @@ fn names(definitions: &[Definition]) -> Vec<String> {
             Record::Exchange(exchange) => format!("{vhost} exchange {}", exchange.name),
             Record::Queue(queue) => format!("{vhost} queue {}", queue.name),
             Record::Policy(policy) => format!("{vhost} policy {}", policy.name),
+            Record::Parameter(parameter) => format!("{vhost} parameter {}", parameter.name),
+            Record::GlobalParameter { name, value } => format!("global {name} {value}"),
             Record::Binding(binding) => {
                 format!(
                     "{vhost} {}-{}->{}",
@@ -94,6 +98,37 @@ fn names(definitions: &[Definition]) -> Vec<String> {
         }
     };
     definitions.iter().map(name).collect()
+}
+
+#[test]
+fn parameters_survive_until_they_are_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let parameter = |name: &str| ParameterRecord {
+        component: "shovel".to_owned(),
+        name: name.to_owned(),
+        value: r#"{"a":[1,null]}"#.to_owned(),
+    };
+    let global = |name: &str| Change::PutGlobalParameter {
+        name: name.to_owned(),
+        value: "\"x\"".to_owned(),
+    };
+    put(
+        &store,
+        "v",
+        [Change::PutParameter(parameter("one")), Change::PutParameter(parameter("two"))],
+    );
+    put(&store, "", [global("a"), global("b")]);
+    let (component, name) = ("shovel".to_owned(), "one".to_owned());
+    put(&store, "v", [Change::DeleteParameter { component, name }]);
+    put(&store, "", [Change::DeleteGlobalParameter { name: "a".to_owned() }]);
+    store.close();
+    let store = open(directory.path());
+    let loaded = store.load().unwrap();
+    assert_eq!(names(&loaded), ["global b \"x\"", "v parameter two"]);
+    assert_eq!(loaded[1].record, Record::Parameter(parameter("two")));
+    put(&store, "v", [Change::DeleteVhost]);
+    assert_eq!(names(&store.load().unwrap()), ["global b \"x\""]);
 }
 
 #[test]
