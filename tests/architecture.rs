@@ -29,8 +29,8 @@ const ROOMS: [(&str, &[&str], Below); 15] = [
     // Messages lie in segments with their deadlines.
     ("storage", &["names", "time", "message", "protocol"], Below::No),
     ("queue", &["names", "time", "message", "protocol", "delivery", "storage"], Below::No),
-    // Users and permissions are stored.
-    ("auth", &["names", "protocol", "storage"], Below::No),
+    // Users and permissions are stored; tokens expire.
+    ("auth", &["names", "time", "protocol", "storage"], Below::No),
     ("broker", &["exchange", "queue", "delivery", "storage"], Below::Yes),
     ("session", &["protocol", "broker", "queue", "delivery", "auth"], Below::Yes),
     // AMQP and HTTP listeners use the same.
