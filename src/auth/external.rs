@@ -1,6 +1,6 @@
 //! EXTERNAL: a client is whom its TLS certificate names, and gives no password (behaviour B2.5).
 
-use super::{Authenticator, Reason, Refused};
+use super::{Authenticator, Backend, Identity, Reason, Refused};
 use crate::names::UserName;
 
 /// What a connection's certificate says.
@@ -28,18 +28,21 @@ impl Authenticator {
         &self,
         external: &External,
         peer_is_loopback: bool,
-    ) -> Result<UserName, Refused> {
+    ) -> Result<Identity, Refused> {
         let name = match external {
             External::User(name) => name,
             External::NotOffered => return Err(nobody(Reason::NoCertificate)),
             External::Nobody(reason) => return Err(nobody(*reason)),
         };
         let refused = |reason| Refused { user: name.clone(), reason };
-        let user = self.users.find(name).ok_or_else(|| refused(Reason::UnknownUser))?;
+        // Where only tokens are asked for, users are nobody.
+        let known = self.backends.contains(&Backend::Internal);
+        let user = self.users.find(name).filter(|_| known);
+        let user = user.ok_or_else(|| refused(Reason::UnknownUser))?;
         if !peer_is_loopback && self.loopback_users.contains(name) {
             return Err(refused(Reason::LoopbackOnly));
         }
-        Ok(user.name.clone())
+        Ok(user.into())
     }
 }
 
@@ -57,6 +60,10 @@ mod tests {
         for name in ["guest", "CN=till"] {
             authenticator.add_default_user(name.into(), "", "/".into());
         }
+        let tokens_only = Authenticator::new(vec![]).with_backends(vec![Backend::OAuth2], None);
+        tokens_only.add_default_user("CN=till".into(), "", "/".into());
+        let till = External::User("CN=till".into());
+        assert!(tokens_only.login_external(&till, true).is_err());
         for (external, is_loopback, expected) in [
             (External::User("CN=till".into()), false, Ok("CN=till")),
             (External::User("guest".into()), true, Ok("guest")),
@@ -79,6 +86,7 @@ mod tests {
             (External::NotOffered, true, Err("user \"\" presented no TLS (x.509) certificate")),
         ] {
             let found = authenticator.login_external(&external, is_loopback);
+            let found = found.map(|identity| identity.name().clone());
             let found = found.map_err(|refused| refused.to_string());
             assert_eq!(found, expected.map(UserName::from).map_err(str::to_owned), "{external:?}");
         }

@@ -3,13 +3,17 @@
 //! A mechanism turns the response of `start-ok` into credentials, the users say whether they are
 //! right, the permissions say where they lead. Users and permissions are each plain data behind one
 //! small lock; passwords are hashed outside of it. Changes go to the definition store as well
-//! (`changes`).
+//! (`changes`). A token may stand in for a password (`oauth2`); which of the two is asked says
+//! `backend`, and `identity` is who it was in the end.
 //!
 //! Invariant: no reason for a refusal ever reaches the client, neither in words nor in time.
 
+mod backend;
 mod changes;
 mod external;
+mod identity;
 mod mechanism;
+pub mod oauth2;
 mod password;
 mod pattern;
 mod permissions;
@@ -20,23 +24,30 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+pub use backend::Backend;
 pub use changes::{NotPermitted, Patterns, unheard};
 pub use external::External;
+pub use identity::{Authority, Identity};
 pub use mechanism::{Credentials, MalformedResponse, Mechanism};
 pub use password::{HashingAlgorithm, InvalidPasswordHash, PasswordHash};
 pub use pattern::{InvalidPattern, Pattern};
 pub use permissions::{Access, Grant, Granted, Permission, Permissions, TopicPermission};
 pub use users::{Tag, User, UserLimits, Users};
 
+use self::oauth2::{OAuth2, Problem};
 use crate::names::{UserName, VhostName};
 use crate::storage::DefinitionStore;
 use crate::storage::memory::MemoryDefinitions;
+use crate::time::Time;
 
 /// The one place that decides about a login, shared by all connections.
 pub struct Authenticator {
     users: Users,
     permissions: Permissions,
     loopback_users: Vec<UserName>,
+    /// Who is asked about a login, in this order.
+    backends: Vec<Backend>,
+    oauth2: Option<OAuth2>,
     store: Arc<dyn DefinitionStore>,
     /// Held during a change, so that the store has the changes in the order in which they happened.
     changing: Mutex<()>,
@@ -68,6 +79,7 @@ pub enum Reason {
     /// For [`External`] only.
     NoCertificate,
     NoName,
+    Token(Problem),
 }
 
 impl Authenticator {
@@ -82,6 +94,8 @@ impl Authenticator {
             users: Users::default(),
             permissions: Permissions::default(),
             loopback_users,
+            backends: vec![Backend::Internal],
+            oauth2: None,
             store,
             changing: Mutex::default(),
         }
@@ -93,13 +107,13 @@ impl Authenticator {
         mechanism: Mechanism,
         response: &[u8],
         peer_is_loopback: bool,
-    ) -> Result<UserName, AuthenticationError> {
+        now: Time,
+    ) -> Result<Identity, AuthenticationError> {
         let Credentials { user, password } = mechanism.credentials(response)?;
-        let user = self.login(&user, &password, peer_is_loopback)?;
-        Ok(user.name.clone())
+        Ok(self.log_in(&user, &password, peer_is_loopback, now)?)
     }
 
-    /// Judges a name and a password, however they came.
+    /// Judges a name and a password of the broker's own users.
     pub fn login(
         &self,
         name: &UserName,
@@ -136,6 +150,7 @@ impl fmt::Display for Reason {
             Self::LoopbackOnly => "can only connect via localhost",
             Self::NoCertificate => "presented no TLS (x.509) certificate",
             Self::NoName => "has no name in the certificate where it is looked for",
+            Self::Token(problem) => return problem.fmt(f),
         })
     }
 }
@@ -170,8 +185,10 @@ mod tests {
             ("", "", true, Err(Reason::UnknownUser)),
         ] {
             let response = format!("\0{user}\0{password}");
+            let response = response.as_bytes();
             let found =
-                authenticator.authenticate(Mechanism::Plain, response.as_bytes(), peer_is_loopback);
+                authenticator.authenticate(Mechanism::Plain, response, peer_is_loopback, Time(0));
+            let found = found.map(|identity| identity.name().clone());
             let expected = expected.map(UserName::from).map_err(|reason| {
                 AuthenticationError::Refused(Refused { user: user.into(), reason })
             });
@@ -181,7 +198,7 @@ mod tests {
 
     #[test]
     fn malformed_response_is_not_a_refusal() {
-        let found = authenticator().authenticate(Mechanism::Plain, b"guest\0guest", true);
+        let found = authenticator().authenticate(Mechanism::Plain, b"guest\0guest", true, Time(0));
         assert!(matches!(found, Err(AuthenticationError::Malformed(_))));
     }
 

@@ -4,25 +4,31 @@
 //! everybody.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use tokio::sync::oneshot;
 
 use super::Api;
 use super::convention::accepts_json;
 use super::refusal::Refusal;
 use super::socket::Peer;
-use crate::auth::{Reason, Tag, User};
+use crate::auth::{Authority, Identity, Reason, Refused, Tag, User};
 use crate::broker::Vhost;
 use crate::names::{AUDIT, UserName, VhostName};
 use crate::protocol::wire::put;
 
+/// How long a request waits for the key of its token.
+const KEYS_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// A user with a tag that opens the API.
 pub(super) struct Caller {
     pub user: Arc<User>,
+    identity: Identity,
 }
 
 /// A user who may do everything.
@@ -44,8 +50,12 @@ impl Caller {
     }
 
     pub fn may_enter(&self, api: &Api, vhost: &Vhost) -> bool {
-        self.is_administrator()
-            || api.services.authenticator.may_access_vhost(&self.user.name, &vhost.name)
+        self.is_administrator() || self.may_access_vhost(api, vhost)
+    }
+
+    /// What the caller may do inside of it.
+    pub fn authority(&self, api: &Api, vhost: &Vhost) -> Authority {
+        self.identity.authority(&api.services.authenticator, &vhost.name).0
     }
 
     /// Whether the caller sees what other users do.
@@ -77,6 +87,10 @@ impl Caller {
         Ok(self.vhosts(api, only))
     }
 
+    fn may_access_vhost(&self, api: &Api, vhost: &Vhost) -> bool {
+        self.identity.may_access_vhost(&api.services.authenticator, &vhost.name)
+    }
+
     /// A virtual host that the caller may enter. One that does not exist is nobody's secret.
     pub fn vhost(&self, api: &Api, name: &str) -> Result<Arc<Vhost>, Refusal> {
         let vhost = api.services.broker.vhost(name).ok_or(Refusal::NotFound)?;
@@ -91,8 +105,8 @@ impl Caller {
     /// A virtual host whose policies the caller may change.
     pub fn policymaker(&self, api: &Api, vhost: &str) -> Result<Arc<Vhost>, Refusal> {
         let vhost = api.services.broker.vhost(vhost).ok_or(Refusal::NotFound)?;
-        let permitted = self.user.tags.contains(&Tag::Policymaker)
-            && api.services.authenticator.may_access_vhost(&self.user.name, &vhost.name);
+        let permitted =
+            self.user.tags.contains(&Tag::Policymaker) && self.may_access_vhost(api, &vhost);
         match self.is_administrator() || permitted {
             true => Ok(vhost),
             false => Err(Refusal::NotAuthorised("User not authorised to access object")),
@@ -117,7 +131,8 @@ impl FromRequestParts<Arc<Api>> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Refusal> {
-        let user = log_in(parts, api)?;
+        let identity = log_in(parts, api).await?;
+        let user = Arc::clone(identity.user());
         let opens = |tag: &Tag| {
             matches!(tag, Tag::Administrator | Tag::Monitoring | Tag::Policymaker | Tag::Management)
         };
@@ -125,7 +140,7 @@ impl FromRequestParts<Arc<Api>> for Caller {
             return Err(Refusal::NotAuthorised("Not management user"));
         }
         Anybody::from_request_parts(parts, api).await?;
-        Ok(Self { user })
+        Ok(Self { user, identity })
     }
 }
 
@@ -153,15 +168,51 @@ impl FromRequestParts<Arc<Api>> for Anybody {
     }
 }
 
-fn log_in(parts: &Parts, api: &Api) -> Result<Arc<User>, Refusal> {
-    let peer = parts.extensions.get::<Peer>().ok_or(Refusal::LoginFailed)?;
+/// What a request says about who is asking.
+enum Credentials {
+    Basic(UserName, Vec<u8>),
+    Bearer(Vec<u8>),
+}
+
+impl Credentials {
+    fn of(header: &[u8]) -> Result<Self, Refusal> {
+        if let Some(token) = bearer(header) {
+            return Ok(Self::Bearer(token.to_vec()));
+        }
+        let (name, password) = basic(header).ok_or(Refusal::NoCredentials)?;
+        // Users have names in UTF-8, so it is nobody's.
+        let name = String::from_utf8(name).map_err(|_| Refusal::LoginFailed)?;
+        Ok(Self::Basic(name.into(), password))
+    }
+
+    fn judge(&self, api: &Api, peer: Peer) -> Result<Identity, Refused> {
+        let authenticator = &api.services.authenticator;
+        match self {
+            Self::Basic(name, password) => {
+                authenticator.log_in(name, password, peer.is_loopback(), api.now())
+            }
+            Self::Bearer(token) => authenticator.log_in_with_token(token, api.now()),
+        }
+    }
+}
+
+async fn log_in(parts: &Parts, api: &Api) -> Result<Identity, Refusal> {
+    let peer = *parts.extensions.get::<Peer>().ok_or(Refusal::LoginFailed)?;
     let header = parts.headers.get(AUTHORIZATION).ok_or(Refusal::NoCredentials)?;
-    let (name, password) = basic(header.as_bytes()).ok_or(Refusal::NoCredentials)?;
-    // Users have names in UTF-8, so it is nobody's.
-    let name = String::from_utf8(name).map_err(|_| Refusal::LoginFailed)?;
-    let login =
-        api.services.authenticator.login(&UserName::from(name), &password, peer.is_loopback());
-    let user = login.map_err(|refused| {
+    let credentials = Credentials::of(header.as_bytes())?;
+    let mut login = credentials.judge(api, peer);
+    if let Err(refused) = &login {
+        let (fetched, waiting) = oneshot::channel();
+        // Who hung up meanwhile is not waited for.
+        let on_fetched = move || {
+            let _ = fetched.send(());
+        };
+        if api.services.authenticator.wait_for_keys(refused, api.now(), on_fetched) {
+            let _ = tokio::time::timeout(KEYS_TIME_MAX, waiting).await;
+            login = credentials.judge(api, peer);
+        }
+    }
+    let identity = login.map_err(|refused| {
         tracing::warn!(peer = %peer.address, %refused, "HTTP access denied");
         let (user, why) = (put::cut(refused.user.as_str(), 255), refused.reason.to_string());
         tracing::Span::current().record("user", user);
@@ -171,8 +222,14 @@ fn log_in(parts: &Parts, api: &Api) -> Result<Arc<User>, Refusal> {
             _ => Refusal::LoginFailed,
         }
     })?;
-    tracing::Span::current().record("user", user.name.as_str());
-    Ok(user)
+    tracing::Span::current().record("user", identity.name().as_str());
+    Ok(identity)
+}
+
+/// The token of RFC 6750.
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = header.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
 /// Name and password of RFC 7617: the name ends at the first colon.

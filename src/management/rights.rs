@@ -1,30 +1,26 @@
 //! What the caller may do inside a virtual host: the same that AMQP lets the user do, asked in the same
 //! order (behaviour B10.4).
 
-use std::sync::Arc;
-
 use super::Api;
 use super::caller::Caller;
 use super::refusal::Refusal;
-use crate::auth::{Access, Grant};
+use crate::auth::{Access, Authority};
 use crate::broker::Vhost;
 
 /// What the rights to the default exchange are called.
 const DEFAULT_EXCHANGE: &str = "amq.default";
 
 pub(super) struct Rights {
-    grant: Arc<Grant>,
+    authority: Authority,
 }
 
 impl Rights {
     pub(super) fn of(caller: &Caller, api: &Api, vhost: &Vhost) -> Self {
-        let permissions = api.services.authenticator.permissions();
-        let (grant, _) = permissions.current(&caller.user.name, &vhost.name);
-        Self { grant }
+        Self { authority: caller.authority(api, vhost) }
     }
 
     pub(super) fn queue(&self, access: Access, name: &str) -> Result<(), Refusal> {
-        match self.grant.allows(access, name) {
+        match self.authority.allows(access, name) {
             true => Ok(()),
             false => Err(Refusal::AccessRefused),
         }
@@ -42,7 +38,9 @@ impl Rights {
         exchange: &str,
         routing_key: &[u8],
     ) -> Result<(), Refusal> {
-        match self.grant.allows_topic(access, exchange, routing_key) || !vhost.is_topic(exchange) {
+        match self.authority.allows_topic(access, exchange, routing_key)
+            || !vhost.is_topic(exchange)
+        {
             true => Ok(()),
             false => Err(Refusal::AccessRefused),
         }

@@ -6,6 +6,7 @@ use super::channel::{Answer, Channel, Channels, Parked};
 use super::confirm::Answered;
 use super::output::Output;
 use super::rights::{Resource, Rights};
+use super::secret::WaitingSecret;
 use super::source::Sources;
 use super::throttle::Throttle;
 use super::{Capabilities, Peer, Services, who};
@@ -96,6 +97,10 @@ pub struct Context {
     pub look_for_overdue: Time,
     /// Decides who is first where a channel's limit has room.
     pub turn: u64,
+    /// A new token that cannot be judged yet.
+    pub(super) waiting_secret: Option<Box<WaitingSecret>>,
+    /// What the client logged in with is good until then.
+    pub expires: Time,
     pub now: Time,
 }
 

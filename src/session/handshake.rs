@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::context::Context;
 use super::output::Output;
 use super::rights::Rights;
+use super::secret::Fetched;
 use super::source::Sources;
 use super::throttle::Throttle;
 use super::{Capabilities, Offer, Peer, Services};
-use crate::auth::{AuthenticationError, External, Mechanism};
+use crate::auth::{AuthenticationError, External, Identity, Mechanism};
 use crate::broker::{
     COMPATIBLE_VERSION, Client, Connected, ConnectionStats, NotOpened, Publisher, Vhost, Whose,
 };
@@ -24,20 +25,35 @@ use crate::queue::{ConnectionId, Effects};
 use crate::time::Time;
 
 /// What is expected next.
-#[derive(Debug)]
 pub(super) enum Step {
     Header,
     StartOk,
+    /// Nothing: the response is judged when the key of its token has come.
+    Keys(Waiting),
     TuneOk,
     Open,
 }
 
-#[derive(Debug)]
+/// A response whose token is signed with a key that is being fetched.
+pub(super) struct Waiting {
+    mechanism: Mechanism,
+    response: Vec<u8>,
+    fetched: Fetched,
+}
+
+/// What a login is judged with, and whom to call when it takes longer.
+pub(super) struct Door<'a> {
+    pub(super) services: &'a Services,
+    pub(super) peer: &'a Peer,
+    pub(super) outbox: &'a Arc<Outbox>,
+}
+
 pub(super) struct Handshake {
     pub(super) step: Step,
     /// The connection has to be open by then (B1.2).
     pub(super) until: Time,
-    pub(super) user: UserName,
+    /// Known from `start-ok` on.
+    identity: Option<Identity>,
     capabilities: Capabilities,
     connection_name: String,
     mechanism: &'static str,
@@ -60,7 +76,7 @@ impl Handshake {
         Self {
             step: Step::Header,
             until,
-            user: UserName::from(""),
+            identity: None,
             capabilities: Capabilities::default(),
             connection_name: String::new(),
             mechanism: "",
@@ -69,6 +85,11 @@ impl Handshake {
             channel_max: 0,
             heartbeat: 0,
         }
+    }
+
+    /// Nobody's before the login.
+    pub(super) fn user_name(&self) -> &str {
+        self.identity.as_ref().map_or("", |identity| identity.name().as_str())
     }
 
     /// The protocol header was right.
@@ -92,30 +113,80 @@ impl Handshake {
     pub(super) fn start_ok(
         &mut self,
         start_ok: StartOk<'_>,
-        services: &Services,
-        peer: &Peer,
+        door: &Door<'_>,
         output: &mut Output,
+        now: Time,
     ) -> Result<(), LoginFailure> {
         self.capabilities = capabilities(&start_ok.client_properties);
         let mut properties = Vec::new();
         encode_table(&mut properties, &start_ok.client_properties);
         self.client_properties = properties.into();
-        self.connection_name.clone_from(&peer.name);
+        self.connection_name.clone_from(&door.peer.name);
         let StartOk { mechanism: name, response, .. } = start_ok;
-        let authenticator = &services.authenticator;
-        let login = if name == External::MECHANISM && peer.external.is_offered() {
+        if name == External::MECHANISM && door.peer.external.is_offered() {
             self.mechanism = External::MECHANISM;
-            let login = authenticator.login_external(&peer.external, peer.is_loopback);
-            login.map_err(AuthenticationError::Refused)
-        } else {
-            let Some(mechanism) = Mechanism::parse(name) else {
-                let why = format!("unknown authentication mechanism '{name}'");
-                return Err(LoginFailure::Malformed(why));
-            };
-            self.mechanism = mechanism.name();
-            authenticator.authenticate(mechanism, response, peer.is_loopback)
+            let Door { services, peer, .. } = door;
+            let login = services.authenticator.login_external(&peer.external, peer.is_loopback);
+            return self.logged_in(name, login.map_err(AuthenticationError::Refused), door, output);
+        }
+        let Some(mechanism) = Mechanism::parse(name) else {
+            let why = format!("unknown authentication mechanism '{name}'");
+            return Err(LoginFailure::Malformed(why));
         };
-        self.user = login.map_err(|error| match error {
+        self.mechanism = mechanism.name();
+        self.log_in(mechanism, response, door, output, now)
+    }
+
+    /// The key that a response waits for may have come.
+    pub(super) fn look_for_keys(
+        &mut self,
+        door: &Door<'_>,
+        output: &mut Output,
+        now: Time,
+    ) -> Option<Result<(), LoginFailure>> {
+        let Step::Keys(waiting) = &mut self.step else { return None };
+        if !waiting.fetched.is_set() {
+            return None;
+        }
+        let (mechanism, response) = (waiting.mechanism, std::mem::take(&mut waiting.response));
+        Some(self.log_in(mechanism, &response, door, output, now))
+    }
+
+    fn log_in(
+        &mut self,
+        mechanism: Mechanism,
+        response: &[u8],
+        door: &Door<'_>,
+        output: &mut Output,
+        now: Time,
+    ) -> Result<(), LoginFailure> {
+        let authenticator = &door.services.authenticator;
+        let login = authenticator.authenticate(mechanism, response, door.peer.is_loopback, now);
+        if let Err(AuthenticationError::Refused(refused)) = &login {
+            let (fetched, outbox) = (Fetched::default(), Arc::clone(door.outbox));
+            let told = fetched.clone();
+            let on_fetched = move || {
+                told.set();
+                outbox.ring();
+            };
+            if authenticator.wait_for_keys(refused, now, on_fetched) {
+                let response = response.to_vec();
+                self.step = Step::Keys(Waiting { mechanism, response, fetched });
+                return Ok(());
+            }
+        }
+        self.logged_in(mechanism.name(), login, door, output)
+    }
+
+    /// `name` is the mechanism's.
+    fn logged_in(
+        &mut self,
+        name: &str,
+        login: Result<Identity, AuthenticationError>,
+        door: &Door<'_>,
+        output: &mut Output,
+    ) -> Result<(), LoginFailure> {
+        let identity = login.map_err(|error| match error {
             AuthenticationError::Malformed(why) => LoginFailure::Malformed(why.to_string()),
             AuthenticationError::Refused(why) => {
                 let text = format!(
@@ -126,7 +197,8 @@ impl Handshake {
                 LoginFailure::Refused { why: why.to_string(), user: why.user, answer }
             }
         })?;
-        let Offer { frame_max, channel_max, heartbeat_seconds, .. } = services.offer;
+        self.identity = Some(identity);
+        let Offer { frame_max, channel_max, heartbeat_seconds, .. } = door.services.offer;
         let tune = Tune { channel_max, frame_max, heartbeat: heartbeat_seconds };
         send(output, connection::Method::Tune(tune));
         self.step = Step::TuneOk;
@@ -159,7 +231,8 @@ impl Handshake {
         let refuse =
             |text: String| AmqpError::new(ReplyCode::NotAllowed, text).at(MethodId::new(10, 40));
         let broker = &services.broker;
-        let (user, name) = (&self.user, VhostName::from(vhost));
+        let Some(identity) = &self.identity else { return Err(refuse("not logged in".to_owned())) };
+        let (user, name) = (identity.name(), VhostName::from(vhost));
         let limits = services.authenticator.users().find(user).map(|user| user.limits);
         let client = Client {
             name: self.connection_name.clone(),
@@ -193,7 +266,7 @@ impl Handshake {
             })
         })?;
         // Once it is entered, so that whoever takes the permission or deletes the user finds it.
-        if !services.authenticator.may_access_vhost(user, &name) {
+        if !identity.may_access_vhost(&services.authenticator, &name) {
             broker.disconnect(id);
             return Err(refuse(format!("access to vhost '{name}' refused for user '{user}'")));
         }
@@ -208,8 +281,8 @@ impl Handshake {
             limits_generation: vhost.limits_generation(),
             throttle,
             id,
-            rights: Rights::new(&services.authenticator, self.user.clone(), vhost.name.clone()),
-            user: self.user.clone(),
+            rights: Rights::new(&services.authenticator, identity.clone(), vhost.name.clone()),
+            user: user.clone(),
             peer: Peer::default(),
             capabilities: self.capabilities,
             publisher: Publisher::of_connection(
@@ -238,6 +311,8 @@ impl Handshake {
             tickets: 0,
             look_for_overdue: Time::NEVER,
             turn: 0,
+            waiting_secret: None,
+            expires: identity.expires(),
             now,
         })
     }

@@ -16,8 +16,8 @@
 //!
 //! Reading order: `handshake`, `open` (frames to handlers, deliveries to bytes), `channel`, `content`,
 //! `class` (the handlers), then what they work with: `context`, `source`, `unacked`, `ages`,
-//! `ack_timeout`, `delivery_count`, `confirm`, `rights`, `throttle`, `transaction`, `farewell`,
-//! `report`, `output`, `timers`.
+//! `ack_timeout`, `delivery_count`, `confirm`, `rights`, `secret`, `throttle`, `transaction`,
+//! `farewell`, `report`, `output`, `timers`.
 
 mod ack_timeout;
 mod ages;
@@ -33,6 +33,7 @@ mod open;
 pub mod output;
 mod report;
 mod rights;
+mod secret;
 mod source;
 mod throttle;
 mod timers;
@@ -44,7 +45,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use self::handshake::{Handshake, Step};
+use self::handshake::{Door, Handshake, Step};
 use self::open::{Open, Turn};
 use self::output::Output;
 use self::timers::Timers;
@@ -278,8 +279,9 @@ impl Session {
         };
         match (&handshake.step, method) {
             (Step::StartOk, connection::Method::StartOk(start_ok)) => {
-                let result =
-                    handshake.start_ok(start_ok, &self.services, &self.peer, &mut self.output);
+                let door =
+                    Door { services: &self.services, peer: &self.peer, outbox: &self.outbox };
+                let result = handshake.start_ok(start_ok, &door, &mut self.output, now);
                 self.login(result, now);
             }
             (Step::TuneOk, connection::Method::TuneOk(tune_ok)) => {
@@ -304,9 +306,12 @@ impl Session {
     fn login(&mut self, result: Result<(), handshake::LoginFailure>, now: Time) {
         match result {
             Ok(()) => {
-                self.services.broker.churn.login_succeeded.add(1);
                 let Stage::Handshake(handshake) = &self.stage else { return };
-                let _who = who(&self.peer, handshake.user.as_str()).entered();
+                if matches!(handshake.step, Step::Keys(_)) {
+                    return;
+                }
+                self.services.broker.churn.login_succeeded.add(1);
+                let _who = who(&self.peer, handshake.user_name()).entered();
                 tracing::info!(target: AUDIT, "login accepted");
             }
             Err(handshake::LoginFailure::Malformed(why)) => self.doom(&why, now),
@@ -330,7 +335,7 @@ impl Session {
         };
         let (outbox, stats) = (&self.outbox, &self.stats);
         let opened = handshake.open(vhost, &self.services, self.id, outbox, stats, now);
-        let _who = who(&self.peer, handshake.user.as_str()).entered();
+        let _who = who(&self.peer, handshake.user_name()).entered();
         match opened {
             Err(error) => {
                 let why = error.reply_text();
@@ -430,7 +435,12 @@ impl Session {
                 let result = open.pump(now);
                 self.turn(result, now);
             }
-            Stage::Handshake(_) => {
+            Stage::Handshake(handshake) => {
+                let door =
+                    Door { services: &self.services, peer: &self.peer, outbox: &self.outbox };
+                if let Some(result) = handshake.look_for_keys(&door, &mut self.output, now) {
+                    self.login(result, now);
+                }
                 let mut entries = Vec::new();
                 self.outbox.take(&mut entries, &mut Vec::new());
                 // Nobody but the broker itself knows this connection yet.
@@ -445,7 +455,7 @@ impl Session {
     /// Whether the socket should be read.
     pub fn wants_input(&self) -> bool {
         match &self.stage {
-            Stage::Handshake(_) => true,
+            Stage::Handshake(handshake) => !matches!(handshake.step, Step::Keys(_)),
             Stage::Open(open) => open.wants_input(),
             Stage::Closing { reading, .. } => *reading,
             // What comes is thrown away; but who hangs up need not be kept.
@@ -465,7 +475,8 @@ impl Session {
             Stage::Handshake(handshake) => handshake.until,
             Stage::Open(open) => {
                 let timers = self.timers.deadline(open.ctx.output.len());
-                timers.min(open.ctx.look_for_overdue).min(open.ctx.throttled_until())
+                let timers = timers.min(open.ctx.look_for_overdue).min(open.ctx.throttled_until());
+                timers.min(open.ctx.expires)
             }
             Stage::Closing { until, .. } | Stage::Doomed { until } | Stage::Over { until } => {
                 *until
@@ -499,6 +510,10 @@ impl Session {
                     tracing::info!(connection = self.id.0, peer, why, "connection dropped");
                     self.leave();
                     self.drop_everything();
+                } else if now >= open.ctx.expires {
+                    // Behaviour B2.13.
+                    let text = "credential expired";
+                    self.close(&AmqpError::new(ReplyCode::ConnectionForced, text), now);
                 } else if now >= open.ctx.look_for_overdue {
                     let result = open.look_for_overdue(now).map(|()| Turn::GoOn);
                     self.turn(result, now);

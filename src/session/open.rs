@@ -346,10 +346,8 @@ impl Open {
         let method = Method::decode(frame.payload)?;
         match &method {
             Method::Connection(connection::Method::Close(_)) => Ok(Turn::Closed),
-            Method::Connection(connection::Method::UpdateSecret(_)) => {
-                // Means something to tokens only; a password is looked at once (B2.13).
-                let ok = connection::Method::UpdateSecretOk(connection::UpdateSecretOk {});
-                self.ctx.send(ChannelNumber::CONNECTION, &Method::Connection(ok));
+            Method::Connection(connection::Method::UpdateSecret(update)) => {
+                self.update_secret(update.new_secret)?;
                 Ok(Turn::GoOn)
             }
             _ => {
@@ -491,6 +489,9 @@ impl Open {
             }
         }
         self.ctx.answer_confirms(&mut self.channels);
+        if self.ctx.waiting_secret.is_some() {
+            self.look_for_secret()?;
+        }
         if self.ctx.is_congested {
             self.ctx.look_for_congestion();
         }

@@ -1,15 +1,14 @@
 //! What the user of a connection may do (behaviour B10.3 to B10.6).
 //!
-//! The user's grant is kept, and with it the names that it was found to allow, so that the same work on
+//! The user's authority is kept, and with it the names that it was found to allow, so that the same work on
 //! the same few names searches for no expression again. Both are dropped when any permission changes,
 //! which the connection looks for once a batch.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use crate::auth::{Access, Authenticator, Grant};
+use crate::auth::{Access, Authenticator, Authority, Identity, Tag};
 use crate::broker::{Vhost, resource_exchange, resource_queue};
-use crate::names::{UserName, VhostName};
+use crate::names::VhostName;
 use crate::protocol::{AmqpError, ReplyCode};
 
 /// Names remembered.
@@ -19,9 +18,9 @@ const REMEMBERED_MAX: usize = 16;
 const DEFAULT_EXCHANGE: &str = "amq.default";
 
 pub struct Rights {
-    user: UserName,
+    identity: Identity,
     vhost: VhostName,
-    grant: Arc<Grant>,
+    authority: Authority,
     generation: u64,
     /// Found to be allowed, newest first.
     allowed: VecDeque<(Access, Box<str>)>,
@@ -35,9 +34,19 @@ pub enum Resource<'a> {
 }
 
 impl Rights {
-    pub fn new(authenticator: &Authenticator, user: UserName, vhost: VhostName) -> Self {
-        let (grant, generation) = authenticator.permissions().current(&user, &vhost);
-        Self { user, vhost, grant, generation, allowed: VecDeque::new() }
+    pub fn new(authenticator: &Authenticator, identity: Identity, vhost: VhostName) -> Self {
+        let (authority, generation) = identity.authority(authenticator, &vhost);
+        Self { identity, vhost, authority, generation, allowed: VecDeque::new() }
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Somebody who publishes in other users' names.
+    #[cold]
+    pub fn is_impersonator(&self, authenticator: &Authenticator) -> bool {
+        self.identity.has_tag(authenticator.users(), &Tag::Impersonator)
     }
 
     /// Looks at one number. When it says true, what was found before may not hold any more.
@@ -46,8 +55,7 @@ impl Rights {
         if authenticator.permissions().generation() == self.generation {
             return false;
         }
-        let permissions = authenticator.permissions();
-        (self.grant, self.generation) = permissions.current(&self.user, &self.vhost);
+        (self.authority, self.generation) = self.identity.authority(authenticator, &self.vhost);
         self.allowed.clear();
         true
     }
@@ -67,7 +75,7 @@ impl Rights {
 
     /// The same for what is hardly asked again.
     pub fn check_once(&self, access: Access, resource: Resource<'_>) -> Result<(), AmqpError> {
-        if self.grant.allows(access, resource.name()) {
+        if self.authority.allows(access, resource.name()) {
             return Ok(());
         }
         Err(self.refuse(&format!("{access} access to {}", self.text(resource))))
@@ -76,7 +84,7 @@ impl Rights {
     /// For who only looks: any access will do (behaviour B14.12).
     pub fn check_any(&self, resource: Resource<'_>) -> Result<(), AmqpError> {
         let any = [Access::Configure, Access::Write, Access::Read];
-        if any.into_iter().any(|access| self.grant.allows(access, resource.name())) {
+        if any.into_iter().any(|access| self.authority.allows(access, resource.name())) {
             return Ok(());
         }
         Err(self.refuse(&format!("access to {}", self.text(resource))))
@@ -84,7 +92,7 @@ impl Rights {
 
     /// Whether [`check_topic`](Self::check_topic) could refuse anything.
     pub fn has_topics(&self) -> bool {
-        !self.grant.topics.is_empty()
+        self.authority.has_topics()
     }
 
     /// CH 403 unless the user may use this routing key, if the exchange is a topic exchange (behaviour
@@ -96,7 +104,7 @@ impl Rights {
         exchange: &str,
         routing_key: &[u8],
     ) -> Result<(), AmqpError> {
-        if self.grant.allows_topic(access, exchange, routing_key) || !vhost.is_topic(exchange) {
+        if self.authority.allows_topic(access, exchange, routing_key) || !vhost.is_topic(exchange) {
             return Ok(());
         }
         let key = String::from_utf8_lossy(routing_key);
@@ -115,7 +123,7 @@ impl Rights {
 
     #[cold]
     fn refuse(&self, what: &str) -> AmqpError {
-        let user = &self.user;
+        let user = self.identity.name();
         AmqpError::new(ReplyCode::AccessRefused, format!("{what} refused for user '{user}'"))
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::auth::{Access, Tag};
+use crate::auth::Access;
 use crate::broker::{Confirm, ExtraKeys, REPLY_TO, Way, check_expiration};
 use crate::message::{Message, Traits, shortstrs};
 use crate::protocol::{AmqpError, ChannelNumber, ContentHeader, Properties, ReplyCode};
@@ -210,7 +210,7 @@ fn look<'a>(channel: &Channel, properties: &Properties<'a>) -> Result<Look<'a>, 
 fn check_user_id(ctx: &Context, properties: &Properties<'_>) -> Result<(), AmqpError> {
     if let Some(claimed) = properties.user_id
         && claimed != ctx.user.as_bytes()
-        && !is_impersonator(ctx)
+        && !ctx.rights.is_impersonator(&ctx.services.authenticator)
     {
         let claimed = String::from_utf8_lossy(claimed);
         let user = &ctx.user;
@@ -219,13 +219,6 @@ fn check_user_id(ctx: &Context, properties: &Properties<'_>) -> Result<(), AmqpE
         return Err(precondition(text));
     }
     Ok(())
-}
-
-/// Somebody who publishes in other users' names.
-#[cold]
-fn is_impersonator(ctx: &Context) -> bool {
-    let user = ctx.services.authenticator.users().find(&ctx.user);
-    user.is_some_and(|user| user.tags.contains(&Tag::Impersonator))
 }
 
 /// Behaviour B1.8. Also asked as soon as a header announces a body, before any of it is kept.
