@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use leveret::auth::Authenticator;
+use leveret::auth::oauth2::OAuth2;
+use leveret::auth::{Authenticator, Backend};
 use leveret::broker::{Broker, Found, Limits};
 use leveret::config::{self, ConfigError, Settings};
 use leveret::management::{self, Bound, Listener, Management, ManagementError, Protocol};
 use leveret::queue::{Budget, TimeoutAction};
 use leveret::server::clock::Clock;
-use leveret::server::{Keepalive, Listen, Resources, Server, log};
+use leveret::server::{Keepalive, KeySource, Listen, Resources, Server, ServerError, log};
 use leveret::session::{Offer, Services};
 use leveret::storage::disk::RealDisk;
 use leveret::storage::journal::{Journal, JournalStats, Options, Recovered, Sync};
@@ -83,7 +84,9 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let clock = Clock::start();
     let (failed, mut failure) = mpsc::unbounded_channel();
     let (broker, stores) = recover(settings, &directory, clock, failed)?;
+    let (oauth2, keys) = tokens(settings)?;
     let authenticator = users(settings, &broker, &stores.definitions)?;
+    let authenticator = authenticator.with_backends(backends(settings), oauth2);
     let services = services(settings, Arc::clone(&broker), authenticator);
     let mut resources = Resources::new(
         Arc::new(RealDisk),
@@ -96,6 +99,9 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     let listen = amqp_listeners(settings, tls.as_ref());
     let server = Server::start(Arc::clone(&services), clock, listen).await?;
     server.watch(resources);
+    if let Some(keys) = keys {
+        server.watch_keys(keys);
+    }
     let management = match http.is_empty() {
         true => None,
         false => Some(manage(http, &services, &server, tls.clone(), clock)?),
@@ -353,6 +359,23 @@ fn users(
     }
     authenticator.restore(kept);
     Ok(authenticator)
+}
+
+/// What tokens are judged by, and where their keys are fetched from, if they are asked for at all.
+fn tokens(settings: &Settings) -> Result<(Option<OAuth2>, Option<KeySource>), ServerError> {
+    if !settings.auth_backends.contains(&config::Backend::OAuth2) {
+        return Ok((None, None));
+    }
+    let (oauth2, keys) = leveret::server::oauth2(&settings.auth_oauth2)?;
+    Ok((Some(oauth2), keys))
+}
+
+fn backends(settings: &Settings) -> Vec<Backend> {
+    let backend = |backend: &config::Backend| match backend {
+        config::Backend::Internal => Backend::Internal,
+        config::Backend::OAuth2 => Backend::OAuth2,
+    };
+    settings.auth_backends.iter().map(backend).collect()
 }
 
 fn services(

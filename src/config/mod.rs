@@ -14,6 +14,7 @@ mod environment;
 mod error;
 mod file;
 mod flags;
+mod oauth2;
 mod settings;
 mod source;
 mod tls;
@@ -22,6 +23,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use error::ConfigError;
+pub use oauth2::{Backend, OAuth2};
 pub use settings::{LogFormat, Secret, Settings, Sync, TimeoutAction, Watermark};
 pub use tls::{LoginFrom, SanType, TlsVersion, Verify};
 

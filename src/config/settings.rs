@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
 use super::error::ConfigError;
+use super::oauth2::{self, Backend, OAuth2};
 use super::source::{Assignment, Read, Value};
 use super::tls::{LoginFrom, SanType, TlsVersion, Verify};
 use crate::names::{UserName, VhostName};
@@ -123,6 +124,11 @@ pub struct Settings {
     pub consumer_timeout_action: TimeoutAction,
     /// Threads that serve connections; 0 means one per core. Default 0; 0 to 1024.
     pub worker_threads: usize,
+    /// Who is asked whether a login is right, in this order: `internal` are the broker's own users,
+    /// `oauth2` are tokens. Default `internal`. Not empty.
+    pub auth_backends: Vec<Backend>,
+    /// The keys that begin with `auth_oauth2_`.
+    pub auth_oauth2: OAuth2,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,15 +163,27 @@ pub struct Secret(String);
 
 /// Says once more what fields there are, in their order, for what has to go through all of them.
 macro_rules! keys {
-    ($($field:ident,)*) => {
+    ($($field:ident,)*; auth_oauth2: $($inner:ident,)*) => {
         impl Settings {
             /// The keys, in the order of the fields.
-            pub(super) const KEYS: [&'static str; [$(stringify!($field)),*].len()] =
-                [$(stringify!($field)),*];
+            pub(super) const KEYS: [
+                &'static str;
+                [$(stringify!($field),)* $(stringify!($inner),)*].len()
+            ] = [
+                $(stringify!($field),)*
+                $(concat!("auth_oauth2_", stringify!($inner)),)*
+            ];
 
             /// The keys whose values differ.
             pub fn changed(&self, other: &Self) -> Vec<&'static str> {
-                let differ = [$((stringify!($field), self.$field != other.$field)),*];
+                let (oauth2, others) = (&self.auth_oauth2, &other.auth_oauth2);
+                let differ = [
+                    $((stringify!($field), self.$field != other.$field),)*
+                    $((
+                        concat!("auth_oauth2_", stringify!($inner)),
+                        oauth2.$inner != others.$inner,
+                    ),)*
+                ];
                 differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
             }
         }
@@ -217,6 +235,23 @@ keys! {
     consumer_timeout,
     consumer_timeout_action,
     worker_threads,
+    auth_backends,
+    ;
+    auth_oauth2:
+    resource_server_id,
+    resource_server_type,
+    scope_prefix,
+    additional_scopes_key,
+    preferred_username_claims,
+    scope_aliases,
+    verify_aud,
+    algorithms,
+    default_key,
+    signing_keys,
+    jwks_file,
+    jwks_url,
+    issuer,
+    https_cacertfile,
 }
 
 impl Settings {
@@ -307,7 +342,13 @@ impl Settings {
                 self.consumer_timeout_action = value.word(&TimeoutAction::WORDS)?;
             }
             "worker_threads" => self.worker_threads = value.integer(0..=1024)?,
-            _ => return Err("is not a key".to_owned()),
+            "auth_backends" => {
+                self.auth_backends = value.list(|item| item.word(&Backend::WORDS))?
+            }
+            other => match other.strip_prefix(oauth2::PREFIX) {
+                Some(key) => self.auth_oauth2.set(key, value)?,
+                None => return Err("is not a key".to_owned()),
+            },
         }
         Ok(())
     }
@@ -346,6 +387,12 @@ impl Settings {
         if let Some(address) = self.proxy_protocol.iter().find(is_stray) {
             let text = format!("proxy_protocol names {address}, where nothing listens");
             return Err(conflict(&text));
+        }
+        if self.auth_backends.is_empty() {
+            return Err(conflict("auth_backends is empty: nobody could log in"));
+        }
+        if self.auth_backends.contains(&Backend::OAuth2) {
+            self.auth_oauth2.check()?;
         }
         let mut seen: Vec<(&str, SocketAddr)> = Vec::new();
         let listeners = (self.amqp.iter().map(|address| ("amqp", address)))
@@ -412,6 +459,8 @@ impl Default for Settings {
             consumer_timeout: 1_800_000,
             consumer_timeout_action: TimeoutAction::Close,
             worker_threads: 0,
+            auth_backends: vec![Backend::Internal],
+            auth_oauth2: OAuth2::default(),
         }
     }
 }
@@ -467,6 +516,6 @@ fn log_level(value: &Value) -> Read<String> {
     }
 }
 
-fn conflict(text: &str) -> ConfigError {
+pub(super) fn conflict(text: &str) -> ConfigError {
     ConfigError::Conflict(text.to_owned())
 }

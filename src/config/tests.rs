@@ -336,6 +336,75 @@ fn settings_that_do_not_fit_together_are_refused() {
 }
 
 #[test]
+fn tokens_need_a_name_and_keys() {
+    let oauth2 = "auth_backends = ['oauth2']\n";
+    let id = "auth_oauth2_resource_server_id = 'rabbit'\n";
+    let keys = "auth_oauth2_issuer = 'https://id'\n";
+    for (text, expected) in [
+        (format!("{oauth2}{id}{keys}"), None),
+        (format!("{id}{keys}"), None),
+        (oauth2.to_owned(), Some("auth_oauth2_resource_server_id")),
+        (format!("{oauth2}{keys}"), Some("auth_oauth2_resource_server_id")),
+        (format!("{oauth2}{id}"), Some("needs keys")),
+        ("auth_backends = []".to_owned(), Some("nobody could log in")),
+        ("auth_backends = ['ldap']".to_owned(), Some("\"ldap\" is not one of internal, oauth2")),
+        ("auth_oauth2_issuer = 'id'".to_owned(), Some("does not begin with https://")),
+        ("auth_oauth2_jwks_url = 'ftp://id'".to_owned(), Some("does not begin with https://")),
+        ("auth_oauth2_signing_keys = ['key.pem']".to_owned(), Some("is not NAME=VALUE")),
+        ("auth_oauth2_signing_keys = ['=key.pem']".to_owned(), Some("is not NAME=VALUE")),
+        ("auth_oauth2_algorithms = ['none']".to_owned(), None),
+        ("auth_oauth2_algorithms = ['ES512']".to_owned(), Some("is not one of HS256")),
+        ("auth_oauth2_verify_aud = 'no'".to_owned(), Some("is not one of true, false")),
+        ("auth_oauth2_audience = 'x'".to_owned(), Some("unknown key")),
+    ] {
+        match (with_file(&text), expected) {
+            (Ok(_), None) => {}
+            (Err(error), Some(expected)) => {
+                let line = error.to_string();
+                assert!(line.contains(expected) && !line.contains('\n'), "{line}");
+            }
+            (found, expected) => panic!("{text}: {found:?}, not {expected:?}"),
+        }
+    }
+}
+
+#[test]
+fn lists_of_pairs_come_from_files_and_variables() {
+    let pairs = |settings: &Settings| {
+        let OAuth2 { scope_aliases, signing_keys, verify_aud, .. } = &settings.auth_oauth2;
+        (scope_aliases.clone(), signing_keys.clone(), *verify_aud)
+    };
+    let file = with_file(
+        "auth_oauth2_scope_aliases = ['dev = tag:management  read:*/*', 'ops=tag:administrator']\n\
+         auth_oauth2_signing_keys = ['a=/x/a=1.pem']\nauth_oauth2_verify_aud = false",
+    );
+    let variables = with(
+        &[],
+        &[
+            (
+                "LEVERET_AUTH_OAUTH2_SCOPE_ALIASES",
+                "dev=tag:management read:*/*,ops=tag:administrator",
+            ),
+            ("LEVERET_AUTH_OAUTH2_SIGNING_KEYS", "a=/x/a=1.pem"),
+            ("LEVERET_AUTH_OAUTH2_VERIFY_AUD", "false"),
+        ],
+    );
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let expected = (
+        vec![
+            ("dev".to_owned(), words("tag:management read:*/*")),
+            ("ops".to_owned(), words("tag:administrator")),
+        ],
+        vec![("a".to_owned(), "/x/a=1.pem".into())],
+        false,
+    );
+    assert_eq!(pairs(&file.unwrap()), expected);
+    assert_eq!(pairs(&variables.unwrap()), expected);
+    let none = with_file("auth_oauth2_scope_prefix = 'none'").unwrap();
+    assert_eq!(none.auth_oauth2.scope_prefix, Some(String::new()));
+}
+
+#[test]
 fn wrong_command_line_is_refused_in_one_line() {
     for (args, expected) in [
         (&["--log-format", "xml"][..], "--log-format: \"xml\" is not one of text, json"),
@@ -388,7 +457,15 @@ fn password_is_hidden_from_debug_output_and_errors() {
 
 /// The fields of the struct, as its derived `Debug` spells them.
 fn field_names() -> Vec<String> {
-    let text = format!("{:#?}", Settings::default());
+    let (settings, oauth2) = (Settings::default(), Settings::default().auth_oauth2);
+    let mut names = fields(&format!("{settings:#?}"));
+    let at = names.iter().position(|name| name == "auth_oauth2").unwrap();
+    let inner = fields(&format!("{oauth2:#?}"));
+    names.splice(at..=at, inner.iter().map(|name| format!("auth_oauth2_{name}")));
+    names
+}
+
+fn fields(text: &str) -> Vec<String> {
     text.lines()
         .filter_map(|line| line.strip_prefix("    "))
         .filter(|line| !line.starts_with([' ', ')', ']', '}']))

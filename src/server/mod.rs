@@ -7,12 +7,15 @@
 pub mod clock;
 mod connection;
 mod expiry;
+mod fetch;
+mod keys;
 mod listener;
 pub mod log;
 mod resources;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,6 +30,7 @@ use crate::delivery::{Outbox, Outgoing};
 use crate::session::Services;
 use crate::transport::tls::Tls;
 
+pub use self::keys::{KeySource, oauth2};
 pub use self::resources::Resources;
 
 /// How long clients have to answer our close when the broker stops.
@@ -40,6 +44,16 @@ const SHUTDOWN_REASON: &str = "broker forced connection closure with reason 'shu
 pub enum ServerError {
     #[error("cannot listen on {address}: {source}")]
     Bind { address: SocketAddr, source: std::io::Error },
+    #[error("cannot use {file}: {reason}")]
+    Unusable { file: String, reason: String },
+    #[error("cannot fetch keys: {0}")]
+    Fetch(String),
+}
+
+impl ServerError {
+    fn unusable(file: &Path, reason: String) -> Self {
+        Self::Unusable { file: file.display().to_string(), reason }
+    }
 }
 
 /// An address to listen on, and how.
@@ -124,6 +138,11 @@ impl Server {
     pub fn watch(&self, resources: Resources) {
         let broker = Arc::clone(&self.shared.services.broker);
         tokio::spawn(resources::run(broker, resources, self.shared.stop_listening.clone()));
+    }
+
+    /// Keeps the keys of tokens fresh from now on, until the server stops.
+    pub fn watch_keys(&self, source: KeySource) {
+        tokio::spawn(keys::run(source, self.shared.clock, self.shared.stop_listening.clone()));
     }
 
     /// Connections accepted since the start.
