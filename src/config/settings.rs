@@ -236,8 +236,8 @@ keys! {
     consumer_timeout_action,
     worker_threads,
     auth_backends,
-    ;
-    auth_oauth2:
+
+    ; auth_oauth2:
     resource_server_id,
     resource_server_type,
     scope_prefix,

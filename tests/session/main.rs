@@ -6,6 +6,8 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/token.rs"]
+mod token;
 
 mod alarms;
 mod at_least_once;
@@ -29,6 +31,7 @@ mod expiry;
 mod handshake;
 mod limits;
 mod logins;
+mod oauth2;
 mod parked;
 mod permissions;
 mod policy;

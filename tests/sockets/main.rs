@@ -4,12 +4,16 @@
 
 #[path = "../support/certificates.rs"]
 mod certificates;
+#[path = "../support/key_server.rs"]
+mod key_server;
 #[path = "../support/process.rs"]
 mod process;
 #[path = "../support/server.rs"]
 mod server;
 #[path = "../support/socket.rs"]
 mod socket;
+#[path = "../support/token.rs"]
+mod token;
 
 mod alarms;
 
@@ -19,6 +23,7 @@ mod bad_input;
 mod lapin;
 mod logins;
 mod memory;
+mod oauth2;
 mod permissions;
 mod proxy;
 mod rates;

@@ -120,6 +120,14 @@ impl World {
         Self::build(limits, offer, definitions, messages, None)
     }
 
+    /// Another way to judge logins, where `guest` is the only user.
+    pub fn judged_by(authenticator: Authenticator) -> Self {
+        let (definitions, messages) =
+            (Arc::new(MemoryDefinitions::default()), Arc::new(MemoryMessages));
+        let broker = Broker::new(Limits::default(), definitions, messages);
+        Self::guarded(broker, authenticator, Offer::default(), None, None)
+    }
+
     /// The store answers when it is told to: [`sync`](Self::sync) and
     /// [`finish_commits`](Self::finish_commits).
     pub fn held() -> Self {
@@ -202,8 +210,19 @@ impl World {
         held: Option<Arc<HeldStore>>,
         on_disk: Option<OnDisk>,
     ) -> Self {
+        let authenticator = Authenticator::new(vec!["guest".into()]);
+        Self::guarded(broker, authenticator, offer, held, on_disk)
+    }
+
+    fn guarded(
+        broker: Arc<Broker>,
+        authenticator: Authenticator,
+        offer: Offer,
+        held: Option<Arc<HeldStore>>,
+        on_disk: Option<OnDisk>,
+    ) -> Self {
         broker.create_vhost(&"/".into());
-        let authenticator = Arc::new(Authenticator::new(vec!["guest".into()]));
+        let authenticator = Arc::new(authenticator);
         authenticator.add_default_user("guest".into(), "guest", "/".into());
         let services = Arc::new(Services {
             broker: Arc::clone(&broker),
@@ -259,6 +278,11 @@ impl World {
     /// Lets time pass: everybody's timers, and the broker's, run when they are due.
     pub fn advance(&self, duration: Duration) {
         self.shared.advance(duration);
+    }
+
+    /// Lets everybody do what they were called for.
+    pub fn settle(&self) {
+        self.shared.settle();
     }
 
     /// Time passes, and no timer runs: they are late.

@@ -38,7 +38,12 @@ impl Signer {
     pub fn p256() -> Self {
         let (kind, random) = (&signature::ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(kind, &random).unwrap();
-        Self::P256(EcdsaKeyPair::from_pkcs8(kind, pkcs8.as_ref(), &random).unwrap())
+        Self::p256_of(pkcs8.as_ref())
+    }
+
+    pub fn p256_of(pkcs8: &[u8]) -> Self {
+        let (kind, random) = (&signature::ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+        Self::P256(EcdsaKeyPair::from_pkcs8(kind, pkcs8, &random).unwrap())
     }
 
     pub fn p384() -> Self {
