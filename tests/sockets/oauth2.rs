@@ -70,11 +70,16 @@ impl Running {
 
     /// Status and body of the answer.
     fn ask(&self, authorization: &str, path: &str) -> (u16, String) {
+        self.send(authorization, "GET", path, "")
+    }
+
+    fn send(&self, authorization: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+        let length = body.len();
         let mut socket = TcpStream::connect(&self.http).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let request = format!(
-            "GET /api/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
-             Authorization: {authorization}\r\n\r\n"
+            "{method} /api/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+             Authorization: {authorization}\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         socket.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
@@ -167,6 +172,25 @@ fn api_takes_tokens_as_bearer_and_as_password() {
         (format!("Basic {}", STANDARD.encode("guest:guest")), "whoami", 200),
     ] {
         assert_eq!(running.ask(&authorization, path).0, expected, "{authorization} {path}");
+    }
+}
+
+/// What may be done through the API is said by the token too, and not by a user who is called like it.
+#[test]
+fn api_goes_by_the_tokens_scopes() {
+    let signer = Signer::ed25519();
+    let running = start_with_file(&signer);
+    for (scope, expected) in [
+        ("rabbit.tag:management rabbit.read:%2F/*", 401),
+        ("rabbit.tag:management rabbit.write:%2F/amq.default", 200),
+    ] {
+        let claims = json!({ "sub": "guest", "aud": "rabbit", "scope": scope });
+        let bearer = format!("Bearer {}", signer.token("k", &claims));
+        let body =
+            r#"{"properties":{},"routing_key":"q","payload":"","payload_encoding":"string"}"#;
+        let path = "exchanges/%2F/amq.default/publish";
+        let answer = running.send(&bearer, "POST", path, body);
+        assert_eq!(answer.0, expected, "{scope}: {}", answer.1);
     }
 }
 
