@@ -94,6 +94,13 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
         settings.disk_free_limit,
         settings.memory_high_watermark,
     );
+    let node = management::Node {
+        memory_limit: resources.memory_limit(),
+        disk_free_limit: settings.disk_free_limit,
+        directory: directory.path().to_owned(),
+        config_files: Vec::new(),
+        started: clock.now(),
+    };
     // Before the first publisher.
     resources.look(&broker.alarms);
     let listen = amqp_listeners(settings, tls.as_ref());
@@ -104,7 +111,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
     }
     let management = match http.is_empty() {
         true => None,
-        false => Some(manage(http, &services, &server, tls.clone(), clock)?),
+        false => Some(manage(http, &services, &server, tls.clone(), node, clock)?),
     };
     report_ready(&server, management.as_ref());
     let reload = Reload { settings, tls };
@@ -286,7 +293,8 @@ fn bind_http(settings: &Settings, tls: Option<&Arc<Tls>>) -> Result<Vec<Bound>, 
         let behind_proxy = settings.proxy_protocol.contains(&address);
         Bound::bind(address, tls).map(|bound| bound.behind_proxy(behind_proxy))
     };
-    http.chain(https).map(bind).collect()
+    let metrics = settings.prometheus.iter().map(|address| Bound::bind_metrics(*address));
+    http.chain(https).map(bind).chain(metrics).collect()
 }
 
 fn amqp_listeners(settings: &Settings, tls: Option<&Arc<Tls>>) -> Vec<Listen> {
@@ -310,6 +318,7 @@ fn manage(
     services: &Services,
     server: &Server,
     tls: Option<Arc<Tls>>,
+    node: management::Node,
     clock: Clock,
 ) -> Result<Management, ManagementError> {
     let listener = |&(address, tls): &(SocketAddr, bool)| {
@@ -321,6 +330,7 @@ fn manage(
         authenticator: Arc::clone(&services.authenticator),
         listeners: server.addresses.iter().map(listener).collect(),
         tls,
+        node,
         now: Box::new(move || clock.now()),
     };
     Management::start(bound, services)

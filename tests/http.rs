@@ -22,14 +22,20 @@ mod connections;
 mod contract;
 #[path = "http/definitions.rs"]
 mod definitions;
+#[path = "http/exposition.rs"]
+mod exposition;
 #[path = "http/lists.rs"]
 mod lists;
 #[path = "http/messages.rs"]
 mod messages;
+#[path = "http/monitoring.rs"]
+mod monitoring;
 #[path = "http/parameters.rs"]
 mod parameters;
 #[path = "http/policies.rs"]
 mod policies;
+#[path = "support/mod.rs"]
+mod support;
 #[path = "http/tls.rs"]
 mod tls;
 #[path = "http/topology.rs"]

@@ -158,6 +158,19 @@ impl Broker {
         }
     }
 
+    /// The same for all vhosts that are there.
+    pub fn counts_by_vhost(&self) -> HashMap<VhostName, GlobalCounts> {
+        let connections = self.connections.lock();
+        let ended = |vhost: Arc<Vhost>| (vhost.name.clone(), vhost.stats.of_ended());
+        let mut counts: HashMap<_, _> = self.vhosts().into_iter().map(ended).collect();
+        for connected in connections.by_id.values() {
+            if let Some(counts) = counts.get_mut(&connected.vhost) {
+                counts.add(&connected.stats.counts());
+            }
+        }
+        counts
+    }
+
     /// What clients did in a vhost since it was made, those included that are gone.
     pub fn vhost_counts(&self, vhost: &Vhost) -> GlobalCounts {
         let connections = self.connections.lock();
@@ -165,6 +178,19 @@ impl Broker {
         let live = connections.by_id.values().filter(|connected| connected.vhost == vhost.name);
         live.for_each(|connected| counts.add(&connected.stats.counts()));
         counts
+    }
+
+    /// The counters of the open connections of a vhost.
+    pub fn stats_in(&self, vhost: &VhostName) -> Vec<Arc<ConnectionStats>> {
+        let connections = self.connections.lock();
+        let inside = connections.by_id.values().filter(|connected| connected.vhost == *vhost);
+        inside.map(|connected| Arc::clone(&connected.stats)).collect()
+    }
+
+    /// How many connections a vhost has, and how many channels these have.
+    pub fn connected_to(&self, vhost: &VhostName) -> (usize, usize) {
+        let stats = self.stats_in(vhost);
+        (stats.len(), stats.iter().map(|stats| stats.channel_count()).sum())
     }
 
     /// The counters of all open connections, by the connections' numbers.

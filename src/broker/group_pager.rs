@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use crate::message::Queued;
 use crate::storage::range_map::RangeSet;
 use crate::storage::{
-    LogPosition, MessageStore, OnRead, OnRemoved, OnWritten, Owner, Pager, Segment, StoreError,
+    LogPosition, MessageStore, OnRead, OnRemoved, OnWritten, Owner, Pager, Segment, SegmentStats,
+    StoreError,
 };
 
 pub(super) struct GroupPager {
@@ -112,6 +113,10 @@ impl Pager for GroupPager {
 
     fn remove(&self, segment: &Segment, done: OnRemoved) {
         self.inner.remove(segment, done);
+    }
+
+    fn stats(&self) -> SegmentStats {
+        self.inner.stats()
     }
 
     fn pressure(&self) -> usize {

@@ -65,8 +65,8 @@ pub use self::refill::Found;
 pub use self::relocate::Relocation;
 pub use self::reply::{REPLY_TO, ReplyTarget};
 pub use self::stats::{
-    ChannelCounts, ChannelStats, Churn, ChurnCounts, ConnectionStats, ExchangeCounts,
-    ExchangeStats, GlobalCounts, KINDS, PublishCounts, VhostStats,
+    ChannelCounts, ChannelStats, Churn, ChurnCounts, ConnectionStats, DeletedQueues,
+    ExchangeCounts, ExchangeStats, GlobalCounts, KINDS, PublishCounts, SIZES, VhostStats,
 };
 pub use self::topology::{BindingEnd, ExchangeDeclaration, resource_exchange, resource_queue};
 pub use self::vhost::{DeclaredQueue, Flags, Notify, Vhost};

@@ -70,6 +70,11 @@ pub struct ChannelStats {
     pub return_unroutable: OwnCounter,
     pub drop_unroutable: OwnCounter,
     pub deliveries: DeliveryStats,
+    // What it is like after the last batch of work that changed it.
+    pub consumers: OwnCounter,
+    pub unacked: OwnCounter,
+    pub unconfirmed: OwnCounter,
+    pub prefetch: OwnCounter,
 }
 
 /// What went from queues to a client, and what the client said to that.
@@ -141,8 +146,11 @@ pub struct ConnectionStats {
     confirm_times: OnceLock<Box<Histogram>>,
     /// Milliseconds that it was blocked by alarms, without the time that goes on.
     pub blocked_millis: OwnCounter,
-    /// What waited for its socket after the last batch of work.
+    /// What waited for its socket after the last batch of work, and what its input buffer takes.
     pub output_bytes: OwnCounter,
+    pub input_bytes: OwnCounter,
+    /// RabbitMQ's name for it; set when it is open.
+    pub name: OnceLock<Box<str>>,
     channels: Mutex<ChannelsStats>,
 }
 
@@ -383,6 +391,17 @@ impl DeletedQueues {
         }
         let (reads, writes) = queue.stats.disk();
         self.disk = (self.disk.0 + reads, self.disk.1 + writes);
+    }
+}
+
+impl DeletedQueues {
+    /// Adds other sums.
+    pub fn merge(&mut self, other: &Self) {
+        self.waits.add(&other.waits);
+        for (sums, others) in self.dead.iter_mut().flatten().zip(other.dead.iter().flatten()) {
+            *sums = [sums[0] + others[0], sums[1] + others[1]];
+        }
+        self.disk = (self.disk.0 + other.disk.0, self.disk.1 + other.disk.1);
     }
 }
 

@@ -12,7 +12,7 @@ use ahash::{AHashMap, AHashSet};
 use super::deduplication::Deduplication;
 use super::delay::{Delays, delay_of};
 use super::policy::Policies;
-use super::stats::ExchangeStats;
+use super::stats::{ExchangeCounts, ExchangeStats};
 use crate::exchange::{Binding, ExchangeKind, ExchangeType, RoutingView, Target, digest, mix};
 use crate::names::{ExchangeName, QueueName, RoutingKey, VhostName};
 use crate::protocol::{AmqpError, FieldTable, FieldValue, Properties, ReplyCode};
@@ -261,6 +261,15 @@ impl Topology {
         self.exchanges.get(exchange).map(|exchange| Arc::clone(&exchange.stats))
     }
 
+    pub(super) fn exchange_figures(
+        &self,
+    ) -> impl Iterator<Item = (ExchangeName, &'static str, usize, ExchangeCounts)> {
+        self.exchanges.iter().map(|(name, exchange)| {
+            let kind = exchange.declaration.kind.as_str();
+            (name.clone(), kind, exchange.bindings.len(), exchange.stats.counts())
+        })
+    }
+
     pub(super) fn all_exchange_stats(
         &self,
     ) -> impl ExactSizeIterator<Item = (&ExchangeName, &Arc<ExchangeStats>)> {
@@ -302,6 +311,10 @@ impl Topology {
     ) -> impl Iterator<Item = (&ExchangeName, &Binding<Destination>)> {
         let incoming = self.incoming.get(destination).into_iter().flatten();
         incoming.map(|(source, binding)| (source, binding))
+    }
+
+    pub(super) fn queues_iter(&self) -> impl Iterator<Item = &Arc<Queue>> {
+        self.queues.values()
     }
 
     pub(super) fn queues(&self) -> Vec<Arc<Queue>> {

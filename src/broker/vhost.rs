@@ -17,7 +17,7 @@ use super::metadata::VhostMetadata;
 use super::parameters::Parameters;
 use super::reply::{REPLY_TO, ReplyNames, ReplyTarget, random_token, token_of};
 use super::schedule::{Schedule, Timed};
-use super::stats::{Churn, ExchangeStats, VhostStats};
+use super::stats::{Churn, ExchangeCounts, ExchangeStats, VhostStats};
 use super::topology::{BindingEnd, ExchangeDeclaration, Removed, Topology, resource_queue};
 use crate::delivery::{Delivery, Outgoing};
 use crate::exchange::ExchangeKind;
@@ -648,6 +648,21 @@ impl Vhost {
         self.read(Topology::queues)
     }
 
+    /// Messages of all its queues, ready and not settled, and how many were read from disk and written.
+    pub fn lengths(&self) -> (usize, usize, (u64, u64)) {
+        let (mut ready, mut unacked, mut disk) = (0, 0, self.stats.of_deleted().disk);
+        self.read(|topology| {
+            for queue in topology.queues_iter() {
+                let counts = queue.counts_now();
+                ready += counts.ready;
+                unacked += counts.unacked;
+                let (reads, writes) = queue.stats.disk();
+                disk = (disk.0 + reads, disk.1 + writes);
+            }
+        });
+        (ready, unacked, disk)
+    }
+
     pub fn queue_count(&self) -> usize {
         self.read(Topology::queue_count)
     }
@@ -660,6 +675,16 @@ impl Vhost {
 
     pub fn exchange_stats(&self, name: &str) -> Option<Arc<ExchangeStats>> {
         self.read(|topology| topology.exchange_stats(name))
+    }
+
+    /// Of every exchange: its name, its type, how many bindings it has, and what went through it.
+    pub fn exchange_figures(&self) -> Vec<(ExchangeName, &'static str, usize, ExchangeCounts)> {
+        self.read(|topology| topology.exchange_figures().collect())
+    }
+
+    /// Consumers of all its queues.
+    pub fn consumer_count(&self) -> usize {
+        self.read(|topology| topology.queues_iter().map(|queue| queue.counts_now().consumers).sum())
     }
 
     pub fn exchange_count(&self) -> usize {

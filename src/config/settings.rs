@@ -44,6 +44,9 @@ pub struct Settings {
     pub http: Option<SocketAddr>,
     /// The same over TLS. Needs both `tls_` files. Default none.
     pub https: Option<SocketAddr>,
+    /// Address that serves metrics to everybody, without credentials, or `none`; beside the HTTP API they
+    /// are served to monitors anyway. RabbitMQ's port for it is 15692. Default none.
+    pub prometheus: Option<SocketAddr>,
     /// Whether HTTP clients need a certificate: `none` or `peer`, which needs `tls_ca_file`. Default
     /// `none`.
     pub https_verify: Verify,
@@ -204,6 +207,7 @@ keys! {
     tls_cert_login_san_index,
     http,
     https,
+    prometheus,
     https_verify,
     proxy_protocol,
     data_dir,
@@ -292,6 +296,7 @@ impl Settings {
             }
             "http" => self.http = value.optional(Value::address)?,
             "https" => self.https = value.optional(Value::address)?,
+            "prometheus" => self.prometheus = value.optional(Value::address)?,
             "https_verify" => self.https_verify = value.word(&Verify::WORDS)?,
             "proxy_protocol" => self.proxy_protocol = value.list(Value::address)?,
             "data_dir" => self.data_dir = value.text()?.into(),
@@ -398,7 +403,8 @@ impl Settings {
         let listeners = (self.amqp.iter().map(|address| ("amqp", address)))
             .chain(self.amqps.iter().map(|address| ("amqps", address)))
             .chain(self.http.iter().map(|address| ("http", address)))
-            .chain(self.https.iter().map(|address| ("https", address)));
+            .chain(self.https.iter().map(|address| ("https", address)))
+            .chain(self.prometheus.iter().map(|address| ("prometheus", address)));
         for (key, &address) in listeners.filter(|(_, address)| address.port() != 0) {
             if let Some((first, _)) = seen.iter().find(|(_, other)| *other == address) {
                 return Err(conflict(&format!(
@@ -427,6 +433,7 @@ impl Default for Settings {
             tls_cert_login_san_index: 0,
             http: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 15672))),
             https: None,
+            prometheus: None,
             https_verify: Verify::None,
             proxy_protocol: Vec::new(),
             data_dir: PathBuf::from("./data"),

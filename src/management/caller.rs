@@ -34,6 +34,9 @@ pub(super) struct Caller {
 /// A user who may do everything.
 pub(super) struct Administrator(pub Caller);
 
+/// A user who may look at everything.
+pub(super) struct Monitor;
+
 /// Somebody who need not log in.
 pub(super) struct Anybody;
 
@@ -160,6 +163,21 @@ impl FromRequestParts<Arc<Api>> for Administrator {
     }
 }
 
+impl FromRequestParts<Arc<Api>> for Monitor {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Refusal> {
+        Caller::from_request_parts(parts, api).await?.require_monitor()?;
+        Ok(Self)
+    }
+}
+
+/// Whether it is a monitor who asks for what is not JSON.
+pub(super) async fn log_in_monitor(parts: &Parts, api: &Api) -> Result<(), Refusal> {
+    let identity = log_in(parts, api).await?;
+    Caller { user: Arc::clone(identity.user()), identity }.require_monitor()
+}
+
 impl FromRequestParts<Arc<Api>> for Anybody {
     type Rejection = Refusal;
 
@@ -247,7 +265,6 @@ fn basic(header: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use axum::http::Request;
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::auth::Authenticator;
@@ -268,9 +285,11 @@ mod tests {
             authenticator: Arc::new(authenticator),
             listeners: Vec::new(),
             tls: None,
+            node: crate::management::Node::default(),
             now: Box::new(|| Time(0)),
         };
-        Arc::new(Api { services, own: Vec::new(), draining: CancellationToken::new() })
+        let (own, rates, draining) = Default::default();
+        Arc::new(Api { services, own, rates, draining })
     }
 
     #[tokio::test]

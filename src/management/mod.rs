@@ -16,11 +16,15 @@ mod caller;
 mod commit;
 mod convention;
 mod definitions;
+mod figures;
 mod gzip;
 mod handler;
 mod json;
 mod list;
+mod machine;
+mod metrics;
 mod query;
+mod rates;
 mod refusal;
 mod rights;
 mod socket;
@@ -32,6 +36,10 @@ use std::thread;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+pub use self::machine::Node;
+
+use self::machine::Machine;
+use self::rates::Rates;
 use crate::auth::Authenticator;
 use crate::broker::{Broker, node_name};
 use crate::time::Time;
@@ -54,6 +62,7 @@ pub struct Services {
     pub listeners: Vec<Listener>,
     /// What those of them use that speak TLS.
     pub tls: Option<Arc<Tls>>,
+    pub node: Node,
     /// The clock that connections go by.
     pub now: Box<dyn Fn() -> Time + Send + Sync>,
 }
@@ -71,6 +80,8 @@ pub enum Protocol {
     Amqps,
     Http,
     Https,
+    /// Metrics alone, for everybody.
+    Prometheus,
 }
 
 impl Protocol {
@@ -81,6 +92,7 @@ impl Protocol {
             Self::Amqps => "amqp/ssl",
             Self::Http => "http",
             Self::Https => "https",
+            Self::Prometheus => "http/prometheus",
         }
     }
 }
@@ -91,6 +103,8 @@ pub struct Bound {
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
     behind_proxy: bool,
+    /// It serves metrics and nothing else.
+    is_metrics: bool,
 }
 
 impl Bound {
@@ -100,7 +114,7 @@ impl Bound {
             let listener = TcpListener::bind(address)?;
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
-            Ok(Self { listener, address, tls, behind_proxy: false })
+            Ok(Self { listener, address, tls, behind_proxy: false, is_metrics: false })
         };
         bind().map_err(|source| ManagementError::Bind { address, source })
     }
@@ -109,6 +123,11 @@ impl Bound {
     #[must_use]
     pub fn behind_proxy(self, behind_proxy: bool) -> Self {
         Self { behind_proxy, ..self }
+    }
+
+    /// For metrics and nothing else; nobody has to say who asks.
+    pub fn bind_metrics(address: SocketAddr) -> Result<Self, ManagementError> {
+        Ok(Self { is_metrics: true, ..Self::bind(address, None)? })
     }
 }
 
@@ -125,6 +144,7 @@ struct Api {
     services: Services,
     /// Where it is served.
     own: Vec<Listener>,
+    rates: Rates,
     draining: CancellationToken,
 }
 
@@ -139,30 +159,52 @@ impl Api {
     fn now(&self) -> Time {
         (self.services.now)()
     }
+
+    /// Looks at all counters, for rates; at most once an interval.
+    fn sample(&self, now: Time) {
+        let node = || {
+            let machine = Machine::look(&self.services.node.directory);
+            figures::node_gauges(self, &machine)
+        };
+        self.rates.tick(&self.services.broker, now, node);
+    }
 }
 
 impl Management {
     /// Serves bound addresses from now on.
     pub fn start(bound: Vec<Bound>, services: Services) -> Result<Self, ManagementError> {
         let own = bound.iter().map(|bound| {
-            let protocol = if bound.tls.is_some() { Protocol::Https } else { Protocol::Http };
+            let protocol = match (bound.is_metrics, bound.tls.is_some()) {
+                (true, _) => Protocol::Prometheus,
+                (false, true) => Protocol::Https,
+                (false, false) => Protocol::Http,
+            };
             Listener { protocol, address: bound.address }
         });
         let (own, draining) = (own.collect(), CancellationToken::new());
-        let api = Arc::new(Api { services, own, draining });
+        let api = Arc::new(Api { services, own, rates: Rates::default(), draining });
         let stop = CancellationToken::new();
         let (running, stopped) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut listeners = Vec::new();
-        for Bound { listener, tls, behind_proxy, .. } in bound {
+        let (mut listeners, mut for_metrics) = (Vec::new(), Vec::new());
+        for Bound { listener, tls, behind_proxy, is_metrics, .. } in bound {
             let _entered = runtime.enter();
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            listeners.push(socket::Wrapped { listener, tls, behind_proxy });
+            let listener = socket::Wrapped { listener, tls, behind_proxy };
+            if is_metrics { &mut for_metrics } else { &mut listeners }.push(listener);
         }
         let serve = socket::serve(listeners, handler::router(Arc::clone(&api)), stop.clone());
+        let metrics = metrics::open_router(Arc::clone(&api));
+        let serve_metrics = socket::serve(for_metrics, metrics, stop.clone());
+        let ticker = sample_for_ever(Arc::clone(&api));
         thread::Builder::new().name("management".to_owned()).spawn(move || {
             let _running = running;
-            runtime.block_on(serve);
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = async { tokio::join!(serve, serve_metrics) } => {}
+                    () = ticker => {}
+                }
+            });
         })?;
         Ok(Self { api, stop, stopped })
     }
@@ -170,6 +212,11 @@ impl Management {
     /// Where clients can connect, in the order in which it was bound.
     pub fn listeners(&self) -> &[Listener] {
         &self.api.own
+    }
+
+    /// Takes samples for rates, as is done every five seconds anyway.
+    pub fn sample(&self, now: Time) {
+        self.api.sample(now);
     }
 
     /// The broker is about to stop: AMQP listeners are gone, and health checks say that it takes no
@@ -184,5 +231,15 @@ impl Management {
         self.stop.cancel();
         // It never says anything: it ends.
         let _ = self.stopped.await;
+    }
+}
+
+/// Looks several times an interval, so that none is left out.
+async fn sample_for_ever(api: Arc<Api>) {
+    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(rates::TICK_MILLIS));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        api.sample(api.now());
     }
 }

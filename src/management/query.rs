@@ -7,6 +7,7 @@ use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use super::list::Columns;
+use super::rates::Ranges;
 use super::refusal::Refusal;
 use crate::names::VhostName;
 
@@ -59,6 +60,8 @@ pub(super) struct ListQuery {
     /// Only what was declared, and counts of messages if they are wanted.
     pub(super) without_stats: bool,
     pub(super) with_totals: bool,
+    /// Which samples are wanted of what has a past.
+    pub(super) ranges: Ranges,
 }
 
 #[derive(Debug)]
@@ -100,7 +103,7 @@ impl ListQuery {
         }
     }
 
-    fn read(query: &Query, vhost: Option<VhostName>) -> Result<Self, Refusal> {
+    fn read(query: &Query, vhost: Option<VhostName>, ranges: Ranges) -> Result<Self, Refusal> {
         let said = |key: &str| query.get(key).filter(|value| !value.is_empty());
         Ok(Self {
             columns: said("columns").map(Columns::parse),
@@ -110,6 +113,7 @@ impl ListQuery {
             vhost,
             without_stats: query.is_true("disable_stats"),
             with_totals: query.is_true("enable_queue_totals"),
+            ranges,
         })
     }
 }
@@ -152,6 +156,7 @@ impl<S: Sync> FromRequestParts<S> for ListQuery {
         let vhost = vhost.filter(|vhost| !vhost.is_empty()).map(|vhost| {
             VhostName::from(percent_decode_str(vhost).decode_utf8_lossy().into_owned())
         });
-        Self::read(&query, vhost)
+        let ranges = Ranges::parse(parts.uri.query().unwrap_or_default())?;
+        Self::read(&query, vhost, ranges)
     }
 }

@@ -39,6 +39,8 @@ pub(super) enum Refusal {
         reason: String,
     },
     TimedOut,
+    /// Samples cannot be had like that.
+    InvalidRange,
     /// The change could not be made durable; the broker is about to stop for it.
     NotStored,
 }
@@ -88,6 +90,11 @@ impl IntoResponse for Refusal {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response(),
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE.into_response(),
             Self::BadRequest(reason) => Self::body(StatusCode::BAD_REQUEST, "bad_request", &reason),
+            Self::InvalidRange => {
+                let reason =
+                    "Invalid parameters: an age and a step above 0, of at most 500 samples";
+                Self::body(StatusCode::BAD_REQUEST, "invalid_range_parameters", reason)
+            }
             Self::NotStored => {
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
                 Self::body(status, "internal_server_error", "the change could not be stored")

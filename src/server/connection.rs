@@ -177,6 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Pending => return Ok(0),
         };
         self.session.count_read(count);
+        self.session.note_input(self.input.capacity());
         if count == room {
             self.read_size = (self.read_size * 2).min(READ_MAX);
         }
@@ -214,6 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn rest(&mut self) {
         if self.input.is_empty() && self.read_size == READ_MIN {
             self.input = BytesMut::new();
+            self.session.note_input(0);
         }
         if self.idle_at == Time::NEVER && (self.read_size > READ_MIN || self.active) {
             self.idle_at = self.clock.now() + IDLE;

@@ -61,6 +61,11 @@ impl Resources {
         Self { disk, directory, disk_free_limit, memory_limit, unknown: Vec::new() }
     }
 
+    /// Bytes of memory above which there is an alarm.
+    pub fn memory_limit(&self) -> Option<u64> {
+        self.memory_limit
+    }
+
     /// Measures once, sets or clears alarms, and says how long what is left will last. Where there is an
     /// alarm nothing is in a hurry.
     pub fn look(&mut self, alarms: &Alarms) -> Duration {

@@ -110,6 +110,14 @@ impl Channel {
         }
     }
 
+    /// Shows what it is like to those who ask without being asked.
+    pub fn show(&self) {
+        self.stats.consumers.set(self.consumers.len() as u64);
+        self.stats.unacked.set(self.unacked.len() as u64);
+        self.stats.unconfirmed.set(self.confirms.as_ref().map_or(0, Confirms::unanswered));
+        self.stats.prefetch.set(self.prefetch.into());
+    }
+
     pub fn next_delivery_tag(&mut self) -> u64 {
         self.delivery_tag += 1;
         self.delivery_tag

@@ -182,6 +182,7 @@ impl Context {
                 self.output.method(number, &answer);
             });
             waits = waits.max(confirms.waits_for());
+            channel.show();
         }
         if let Some(position) = waits {
             self.await_store(position);
@@ -259,6 +260,7 @@ impl Context {
                     self.output.method(number, &answer);
                 });
                 waits = waits.max(confirms.waits_for());
+                channel.show();
             }
         }
         if let Some(position) = waits {
@@ -321,6 +323,7 @@ impl Context {
         let source = self.sources.get(id);
         if let Some(queue) = source.and_then(|source| source.queue.as_ref()) {
             channel.stats.deliveries.ack.add(count.into());
+            channel.show();
             self.stats.kind(queue.kind()).ack.add(count.into());
         }
     }
@@ -337,6 +340,7 @@ impl Context {
             self.stats.kind(queue.kind()).count_deliveries(source.no_ack, count, redelivered);
             if let Some(channel) = channels.get_mut(source.channel) {
                 channel.stats.deliveries.count_deliveries(source.no_ack, count, redelivered);
+                channel.show();
             }
         }
     }

@@ -179,6 +179,11 @@ impl Session {
         self.stats.received_packets.add(1);
     }
 
+    /// So much memory is kept for what is read.
+    pub fn note_input(&self, bytes: usize) {
+        self.stats.input_bytes.set(bytes as u64);
+    }
+
     /// So many bytes were written in one go.
     #[inline]
     pub fn count_written(&self, bytes: usize) {
@@ -352,6 +357,8 @@ impl Session {
                 let send_timeout = self.services.offer.send_timeout;
                 self.timers = Timers::new(handshake.heartbeat, send_timeout, written, now);
                 let peer = &self.peer.name;
+                // It opens once.
+                let _ = self.stats.name.set(peer.as_str().into());
                 tracing::info!(connection = self.id.0, peer, user = %ctx.user, vhost, "connection open");
                 self.stage = Stage::Open(Box::new(Open::new(ctx)));
             }

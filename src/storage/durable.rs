@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::journal::Journal;
+use super::journal::{Journal, JournalStats};
 use super::{
     Commit, DefinitionStore, Group, LogPosition, MessageStore, Pager, QueueId, Run, SegmentStore,
     StoreError, Stored,
@@ -104,6 +104,10 @@ impl MessageStore for DurableMessages {
 
     fn when_group_durable(&self, group: Group, wake: Box<dyn FnOnce() + Send>) {
         self.journal.when_group_durable(group.0, wake);
+    }
+
+    fn stats(&self) -> JournalStats {
+        self.journal.stats()
     }
 
     fn pressure(&self) -> usize {

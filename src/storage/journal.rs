@@ -85,6 +85,10 @@ impl Default for Options {
 pub struct JournalStats {
     /// Groups that were synced. What it takes to start or remove a file is not counted.
     pub fsyncs: u64,
+    /// How long that took, all together.
+    pub sync_micros: u64,
+    /// Groups that were written.
+    pub writes: u64,
     pub records: u64,
     /// Bytes written, carried ones included.
     pub bytes: u64,

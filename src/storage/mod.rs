@@ -24,7 +24,8 @@ pub use self::directory::{DataDirectory, DirectoryError};
 pub use self::durable::DurableMessages;
 pub use self::journal::range_map;
 pub use self::segment::{
-    Figures, OnRead, OnRemoved, OnWritten, Owner, Pager, Scanned, Segment, SegmentStore, Span,
+    Figures, OnRead, OnRemoved, OnWritten, Owner, Pager, Scanned, Segment, SegmentStats,
+    SegmentStore, Span,
 };
 
 use std::sync::Arc;
@@ -288,6 +289,11 @@ pub trait MessageStore: Send + Sync {
 
     /// Calls `wake` when there is less pressure than now, or none.
     fn when_relieved(&self, wake: Box<dyn FnOnce() + Send>);
+
+    /// How much it has written and holds; nothing where it keeps nothing.
+    fn stats(&self) -> journal::JournalStats {
+        journal::JournalStats::default()
+    }
 
     /// Where queues put what is too much for memory. Without one they keep everything.
     fn pager(&self) -> Option<Arc<dyn Pager>> {

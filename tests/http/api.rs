@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use leveret::auth::{Authenticator, PasswordHash, Patterns, Tag, User, UserLimits, unheard};
 use leveret::broker::{Broker, Limits};
-use leveret::management::{Bound, Listener, Management, Protocol, Services};
+use leveret::management::{Bound, Listener, Management, Node, Protocol, Services};
 use leveret::names::VhostName;
 use leveret::storage::memory::{MemoryDefinitions, MemoryMessages};
 use leveret::time::Time;
@@ -72,6 +72,7 @@ pub fn services(limits: Limits, listeners: Vec<(Protocol, &str)>) -> Services {
         authenticator: Arc::new(authenticator),
         listeners,
         tls: None,
+        node: Node { started: Time(1_700_000_000_000 - 60_000), ..Node::default() },
         now: Box::new(|| Time(1_700_000_000_000)),
     }
 }

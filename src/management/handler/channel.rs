@@ -7,7 +7,7 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Name, connection, consumer};
 use crate::broker::{ChannelReport, Connected};
@@ -15,6 +15,7 @@ use crate::management::ask::ask;
 use crate::management::caller::Caller;
 use crate::management::list::Listed;
 use crate::management::query::ListQuery;
+use crate::management::rates::Ranges;
 use crate::management::refusal::Refusal;
 use crate::management::{Api, node_name};
 
@@ -43,6 +44,8 @@ struct Shown {
     messages_uncommitted: usize,
     acks_uncommitted: usize,
     pending_raft_commands: u64,
+    #[serde(flatten)]
+    past: Map<String, Value>,
     reductions: u64,
     garbage_collection: Value,
 }
@@ -63,8 +66,12 @@ fn name(connected: &Connected, number: u16) -> String {
     format!("{} ({number})", connected.client.name)
 }
 
-fn shown(node: &str, item: &Item) -> Shown {
+fn shown(api: &Api, node: &str, ranges: &Ranges, item: &Item) -> Shown {
     let Item { connected, report, name } = item;
+    let mut past = Map::new();
+    if let Some(stats) = connected.stats.channel(report.number) {
+        api.rates.put_channel(&mut past, &connected.stats, report.number, &stats, ranges);
+    }
     Shown {
         name: name.clone(),
         number: report.number,
@@ -84,6 +91,7 @@ fn shown(node: &str, item: &Item) -> Shown {
         messages_uncommitted: report.uncommitted,
         acks_uncommitted: report.acks_uncommitted,
         pending_raft_commands: 0,
+        past,
         reductions: 0,
         garbage_collection: json!({}),
     }
@@ -102,9 +110,14 @@ async fn items(connections: Vec<Arc<Connected>>) -> Vec<Item> {
     connections.into_iter().zip(reports).flat_map(of).collect()
 }
 
-async fn answer(query: ListQuery, connections: Vec<Arc<Connected>>) -> Result<Response, Refusal> {
-    let node = node_name();
-    query.answer(items(connections).await, move |item| shown(&node, item))
+async fn answer(
+    api: Arc<Api>,
+    query: ListQuery,
+    connections: Vec<Arc<Connected>>,
+) -> Result<Response, Refusal> {
+    let (node, ranges) = (node_name(), query.ranges);
+    let items = items(connections).await;
+    query.answer(items, move |item| shown(&api, &node, &ranges, item))
 }
 
 async fn list(
@@ -115,7 +128,8 @@ async fn list(
     let only = query.vhost.clone();
     let is_wanted =
         |connected: &Connected| only.as_ref().is_none_or(|only| connected.vhost == *only);
-    answer(query, connection::visible(&caller, &api, is_wanted)).await
+    let connections = connection::visible(&caller, &api, is_wanted);
+    answer(api, query, connections).await
 }
 
 pub(super) async fn in_vhost(
@@ -126,7 +140,8 @@ pub(super) async fn in_vhost(
 ) -> Result<Response, Refusal> {
     let vhost = caller.vhost(&api, &vhost)?;
     let is_in_it = |connected: &Connected| connected.vhost == vhost.name;
-    answer(query, connection::visible(&caller, &api, is_in_it)).await
+    let connections = connection::visible(&caller, &api, is_in_it);
+    answer(api, query, connections).await
 }
 
 pub(super) async fn of_connection(
@@ -136,7 +151,7 @@ pub(super) async fn of_connection(
     query: ListQuery,
 ) -> Result<Response, Refusal> {
     let connected = connection::find(&caller, &api, &name, caller.is_monitor())?;
-    answer(query, vec![connected]).await
+    answer(api, query, vec![connected]).await
 }
 
 /// The name is the connection's, and the number in brackets.
@@ -144,12 +159,14 @@ async fn one(
     caller: Caller,
     State(api): State<Arc<Api>>,
     Name(name): Name,
+    ranges: Ranges,
 ) -> Result<Json<Value>, Refusal> {
     let (connection, _) = name.rsplit_once(" (").ok_or(Refusal::NotFound)?;
     let connected = connection::find(&caller, &api, connection, caller.is_monitor())?;
     let mut channels = items(vec![connected]).await.into_iter();
     let item = channels.find(|item| item.name == name).ok_or(Refusal::NotFound)?;
-    let mut channel = serde_json::to_value(shown(&node_name(), &item)).unwrap_or_default();
+    let mut channel =
+        serde_json::to_value(shown(&api, &node_name(), &ranges, &item)).unwrap_or_default();
     if let Some(channel) = channel.as_object_mut() {
         let consumers = consumer::of_channel(&api, &item.connected, &item.report);
         channel.insert("consumer_details".to_owned(), consumers.into());

@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Name, channel};
 use crate::broker::{Connected, Report};
@@ -18,6 +18,7 @@ use crate::management::caller::Caller;
 use crate::management::json::table_to_json;
 use crate::management::list::Listed;
 use crate::management::query::ListQuery;
+use crate::management::rates::Ranges;
 use crate::management::refusal::Refusal;
 use crate::management::{Api, Protocol, node_name};
 use crate::protocol::{FieldTable, FieldValue};
@@ -63,7 +64,8 @@ struct Shown {
     peer_cert_validity: Option<String>,
     state: &'static str,
     channels: usize,
-    send_pend: usize,
+    #[serde(flatten)]
+    past: Map<String, Value>,
     reductions: u64,
     garbage_collection: Value,
 }
@@ -111,7 +113,9 @@ pub(super) fn details(connected: &Connected) -> Value {
     json!({ "name": connected.client.name, "peer_host": peer_host, "peer_port": peer_port })
 }
 
-fn shown(api: &Api, node: &str, item: &Item) -> Shown {
+fn shown(api: &Api, node: &str, ranges: &Ranges, item: &Item) -> Shown {
+    let mut past = Map::new();
+    api.rates.put_connection(&mut past, &item.connected.stats, ranges);
     let Connected { vhost, user, client, .. } = &*item.connected;
     let (peer, local) = ends(&item.connected);
     let ((host, port), (peer_host, peer_port)) = (host_and_port(local), host_and_port(peer));
@@ -150,7 +154,7 @@ fn shown(api: &Api, node: &str, item: &Item) -> Shown {
         // Who does not answer is ending.
         state: item.report.as_ref().map_or("closing", |report| report.state),
         channels: item.report.as_ref().map_or(0, |report| report.channels.len()),
-        send_pend: 0,
+        past,
         reductions: 0,
         garbage_collection: json!({}),
     }
@@ -181,7 +185,8 @@ async fn answer(
         report(&mut items).await;
     }
     let node = node_name();
-    let show = move |item: &Item| shown(&api, &node, item);
+    let ranges = query.ranges;
+    let show = move |item: &Item| shown(&api, &node, &ranges, item);
     let mut selected = query.select(items, &mut &show)?;
     if !asks_first {
         report(&mut selected.items).await;
@@ -249,10 +254,11 @@ async fn one(
     caller: Caller,
     State(api): State<Arc<Api>>,
     Name(name): Name,
+    ranges: Ranges,
 ) -> Result<Json<Shown>, Refusal> {
     let connected = find(&caller, &api, &name, caller.is_monitor())?;
     let report = ask(std::iter::once(&connected)).await.into_iter().next().flatten();
-    Ok(Json(shown(&api, &node_name(), &Item { connected, report })))
+    Ok(Json(shown(&api, &node_name(), &ranges, &Item { connected, report })))
 }
 
 /// What the client is told.

@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Name, Segments, binding, checked_name, publish};
 use crate::auth::Access;
@@ -22,6 +22,7 @@ use crate::management::commit::{completion, wait};
 use crate::management::json::table_to_json;
 use crate::management::list::Listed;
 use crate::management::query::{ListQuery, Query};
+use crate::management::rates::Ranges;
 use crate::management::refusal::Refusal;
 use crate::management::rights::Rights;
 use crate::names::ExchangeName;
@@ -57,6 +58,8 @@ pub(super) struct Exchange {
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<String>,
     user_who_performed_action: &'static str,
+    #[serde(flatten)]
+    past: Map<String, Value>,
 }
 
 /// An exchange in its vhost.
@@ -71,8 +74,12 @@ impl Listed for Item {
     }
 }
 
-fn shown(item: &Item) -> Exchange {
+fn shown(api: &Api, ranges: &Ranges, item: &Item) -> Exchange {
     let FoundExchange { name, declaration, policy } = &item.found;
+    let mut past = Map::new();
+    if let Some(stats) = item.vhost.exchange_stats(name.as_str()) {
+        api.rates.put_exchange(&mut past, &stats, ranges);
+    }
     Exchange {
         name: name.to_string(),
         vhost: item.vhost.name.to_string(),
@@ -84,6 +91,7 @@ fn shown(item: &Item) -> Exchange {
         policy: policy.as_ref().map(|policy| policy.name.clone()),
         // Who declared it is not written down.
         user_who_performed_action: "",
+        past,
     }
 }
 
@@ -101,7 +109,8 @@ async fn list(
     query: ListQuery,
 ) -> Result<Response, Refusal> {
     let vhosts = caller.vhosts(&api, query.vhost.as_ref());
-    query.answer(items(vhosts), shown)
+    let ranges = query.ranges;
+    query.answer(items(vhosts), move |item| shown(&api, &ranges, item))
 }
 
 async fn list_vhost(
@@ -111,7 +120,8 @@ async fn list_vhost(
     query: ListQuery,
 ) -> Result<Response, Refusal> {
     let vhost = caller.vhost(&api, &vhost)?;
-    query.answer(items(vec![vhost]), shown)
+    let ranges = query.ranges;
+    query.answer(items(vec![vhost]), move |item| shown(&api, &ranges, item))
 }
 
 async fn one(
@@ -122,7 +132,8 @@ async fn one(
 ) -> Result<Json<Value>, Refusal> {
     let vhost = caller.vhost(&api, &vhost)?;
     let found = vhost.find_exchange(name_in_path(&name)).ok_or(Refusal::NotFound)?;
-    let mut exchange = serde_json::to_value(shown(&Item { vhost, found })).unwrap_or_default();
+    let mut exchange = serde_json::to_value(shown(&api, &query.ranges, &Item { vhost, found }))
+        .unwrap_or_default();
     if let Some(exchange) = exchange.as_object_mut() {
         exchange.insert("incoming".to_owned(), json!([]));
         exchange.insert("outgoing".to_owned(), json!([]));

@@ -12,6 +12,8 @@ mod get_messages;
 mod health;
 mod limit;
 mod message;
+mod node;
+mod overview;
 mod parameter;
 mod permission;
 mod policy;
@@ -33,11 +35,13 @@ use serde::de::DeserializeOwned;
 
 pub(super) use self::binding::NOBODY;
 pub(super) use self::limit::{of_user as limits_of_user, of_vhost as limits_of_vhost};
+pub(super) use self::overview::uptime_millis;
 pub(super) use self::policy::policy_terms;
 pub(super) use self::queue::finish;
 
 use super::Api;
 use super::convention::BODY_BYTES_MAX;
+use super::metrics;
 use super::refusal::Refusal;
 use crate::broker::PolicyScope;
 
@@ -47,6 +51,8 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/extensions", get(version::extensions))
         .route("/auth", get(user::auth))
         .route("/whoami", get(user::whoami))
+        .route("/overview", get(overview::overview))
+        .nest("/nodes", node::router())
         .route("/aliveness-test/{vhost}", get(aliveness::aliveness_test))
         .merge(feature::router())
         .nest("/definitions", definitions::router())
@@ -71,6 +77,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .nest("/health/checks", health::router());
     Router::new()
         .nest("/api", api_routes)
+        .merge(metrics::router(&api))
         .fallback(async || Refusal::NotFound)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api)

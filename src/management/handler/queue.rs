@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::binding::{self, NOBODY};
 use super::{Name, Segments, checked_name, get_messages};
@@ -21,6 +21,7 @@ use crate::management::commit::{completion, wait};
 use crate::management::json::table_to_json;
 use crate::management::list::Listed;
 use crate::management::query::{ListQuery, Query};
+use crate::management::rates::Ranges;
 use crate::management::refusal::Refusal;
 use crate::management::rights::Rights;
 use crate::management::{Api, node_name};
@@ -56,6 +57,8 @@ struct Shown {
     totals: Option<Totals>,
     #[serde(flatten)]
     live: Option<Live>,
+    #[serde(flatten)]
+    past: Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -149,10 +152,14 @@ impl Extent {
     }
 }
 
-fn shown(api: &Api, node: &str, extent: Extent, item: &Item) -> Shown {
+fn shown(api: &Api, node: &str, extent: Extent, ranges: &Ranges, item: &Item) -> Shown {
     let Item { vhost, queue } = item;
+    let mut past = Map::new();
     let figures = if extent.totals { queue.figures() } else { QueueFigures::default() };
     let declaration = &queue.declaration;
+    if extent.live {
+        api.rates.put_queue(&mut past, queue, &figures, ranges);
+    }
     Shown {
         name: queue.name.to_string(),
         vhost: vhost.name.to_string(),
@@ -163,12 +170,13 @@ fn shown(api: &Api, node: &str, extent: Extent, item: &Item) -> Shown {
         arguments: table_to_json(&declaration.arguments),
         node: node.to_owned(),
         state: "running",
-        totals: extent.totals.then(|| Totals {
+        totals: (extent.totals && !extent.live).then(|| Totals {
             messages: figures.counts.ready + figures.counts.unacked,
             messages_ready: figures.counts.ready,
             messages_unacknowledged: figures.counts.unacked,
         }),
         live: extent.live.then(|| live(api, node, item, &figures)),
+        past,
     }
 }
 
@@ -219,8 +227,8 @@ fn items(vhost: &Arc<Vhost>) -> impl Iterator<Item = Item> {
 }
 
 fn answer(api: Arc<Api>, query: ListQuery, items: Vec<Item>) -> Result<Response, Refusal> {
-    let (node, extent) = (node_name(), Extent::of(&query));
-    query.answer(items, move |item| shown(&api, &node, extent, item))
+    let (node, extent, ranges) = (node_name(), Extent::of(&query), query.ranges);
+    query.answer(items, move |item| shown(&api, &node, extent, &ranges, item))
 }
 
 async fn list(
@@ -251,7 +259,8 @@ async fn one(
     let vhost = caller.vhost(&api, &vhost)?;
     let queue = vhost.find_queue(&name).ok_or(Refusal::NotFound)?;
     let consumers = super::consumer::of_queue(&api, &queue).await;
-    let shown = shown(&api, &node_name(), Extent::ALL, &Item { vhost, queue: Arc::clone(&queue) });
+    let item = Item { vhost, queue: Arc::clone(&queue) };
+    let shown = shown(&api, &node_name(), Extent::ALL, &query.ranges, &item);
     let mut value = serde_json::to_value(shown).unwrap_or_default();
     if let Some(shown) = value.as_object_mut() {
         let is = |consumer: &Value, key: &str| consumer.get(key) == Some(&Value::Bool(true));

@@ -12,12 +12,14 @@ use serde_json::{Map, Value, json};
 
 use super::{Name, channel, checked_name, connection, permission, topic_permission};
 use crate::auth::{Patterns, unheard};
+use crate::broker::GlobalCounts;
 use crate::broker::Vhost;
 use crate::management::body::{object, tags, text};
 use crate::management::caller::{Administrator, Caller};
 use crate::management::commit::{completion, wait};
 use crate::management::list::Listed;
 use crate::management::query::ListQuery;
+use crate::management::rates::{Ranges, VhostFigures};
 use crate::management::refusal::Refusal;
 use crate::management::{Api, node_name};
 use crate::names::VhostName;
@@ -40,16 +42,23 @@ async fn list(
     query: ListQuery,
 ) -> Result<Response, Refusal> {
     let vhosts = caller.vhosts(&api, query.vhost.as_ref());
-    query.answer(vhosts, |vhost| shown(vhost))
+    let counts = api.services.broker.counts_by_vhost();
+    let ranges = query.ranges;
+    query.answer(vhosts, move |vhost| {
+        let counts = counts.get(&vhost.name).copied().unwrap_or_default();
+        shown(&api, vhost, counts, &ranges)
+    })
 }
 
 async fn one(
     _: Administrator,
     State(api): State<Arc<Api>>,
     Name(name): Name,
+    ranges: Ranges,
 ) -> Result<Json<Value>, Refusal> {
     let vhost = api.services.broker.vhost(&name).ok_or(Refusal::NotFound)?;
-    Ok(Json(shown(&vhost)))
+    let counts = api.services.broker.vhost_counts(&vhost);
+    Ok(Json(shown(&api, &vhost, counts, &ranges)))
 }
 
 /// Whoever makes a virtual host may do everything in it.
@@ -126,15 +135,18 @@ impl Listed for Arc<Vhost> {
     }
 }
 
-fn shown(vhost: &Vhost) -> Value {
+fn shown(api: &Api, vhost: &Vhost, counts: GlobalCounts, ranges: &Ranges) -> Value {
     let metadata = vhost.metadata();
+    let figures = VhostFigures { counts, ..VhostFigures::of(vhost) };
+    let mut object = Map::new();
+    api.rates.put_vhost(&mut object, &vhost.name, &figures, ranges);
     let mut shown = Map::new();
     shown.insert("description".to_owned(), json!(metadata.description));
     shown.insert("tags".to_owned(), json!(metadata.tags));
     if let Some(kind) = metadata.default_queue_type {
         shown.insert("default_queue_type".to_owned(), kind.as_str().into());
     }
-    json!({
+    let Value::Object(rest) = json!({
         "name": vhost.name.as_str(),
         "description": metadata.description,
         "tags": metadata.tags,
@@ -142,5 +154,9 @@ fn shown(vhost: &Vhost) -> Value {
         "metadata": shown,
         "tracing": false,
         "cluster_state": { node_name(): "running" },
-    })
+    }) else {
+        return object.into();
+    };
+    object.extend(rest);
+    object.into()
 }

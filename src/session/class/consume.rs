@@ -118,6 +118,7 @@ fn consuming(
     let ok = Method::Basic(basic::Method::ConsumeOk(ConsumeOk { consumer_tag: &tag }));
     ctx.reply(channel.number, method.nowait, &ok);
     channel.consumers.insert(tag.into(), id);
+    channel.show();
 }
 
 /// The consumer of direct replies: no queue, no acknowledgements, one per channel (B9.1).
@@ -204,6 +205,7 @@ pub fn cancel(
         back.go(ctx.now, &mut ctx.effects);
         // What it had not been sent yet no longer counts for the channel.
         ctx.resume_if_limited(channel);
+        channel.show();
     }
     let ok = CancelOk { consumer_tag: method.consumer_tag };
     ctx.reply(channel.number, method.nowait, &Method::Basic(basic::Method::CancelOk(ok)));

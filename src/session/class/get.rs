@@ -53,6 +53,7 @@ pub fn get(ctx: &mut Context, channel: &mut Channel, method: &Get<'_>) -> Result
         let source = ctx.sources.add(source);
         channel.unacked.push(tag, Held { source, queued }, ctx.now);
         ctx.expect_settlement(channel.patience);
+        channel.show();
     }
     Ok(())
 }

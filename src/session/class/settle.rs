@@ -80,6 +80,7 @@ pub fn apply(ctx: &mut Context, channel: &mut Channel, taken: Vec<Held>, kind: K
             ctx.resume_if_limited(channel);
         }
     }
+    channel.show();
 }
 
 /// Everything outstanding on the channel goes back; recover-ok comes before the redeliveries (B6.15).

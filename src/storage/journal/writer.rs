@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::active::ActiveFile;
 use super::buffer::Note;
@@ -40,6 +41,8 @@ pub struct Writer {
     position: LogPosition,
     records: u64,
     fsyncs: u64,
+    sync_micros: u64,
+    writes: u64,
     bytes: u64,
     pub carried_bytes: u64,
     pub files_removed: u64,
@@ -57,6 +60,7 @@ impl Writer {
         let directory = directory.to_owned();
         let (batch, notes, own) = (Vec::new(), Vec::new(), Vec::new());
         let (position, records, fsyncs, bytes) = (LogPosition(0), 0, 0, 0);
+        let (sync_micros, writes) = (0, 0);
         let (unsynced, carry, carried_bytes, files_removed) = (false, None, 0, 0);
         let writer = Self {
             shared,
@@ -73,6 +77,8 @@ impl Writer {
             position,
             records,
             fsyncs,
+            sync_micros,
+            writes,
             bytes,
             carried_bytes,
             files_removed,
@@ -198,6 +204,7 @@ impl Writer {
         self.active.append([&self.batch, &self.own])?;
         self.live.grow_file(self.active.number(), bytes);
         self.bytes += bytes;
+        self.writes += 1;
         self.carried_bytes += self.own.len() as u64;
         self.own.clear();
         self.unsynced = true;
@@ -209,7 +216,10 @@ impl Writer {
 
     pub fn sync(&mut self) -> Result<(), StoreError> {
         if std::mem::take(&mut self.unsynced) {
+            let started = Instant::now();
             self.active.sync()?;
+            let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.sync_micros = self.sync_micros.saturating_add(took);
             self.fsyncs += 1;
         }
         Ok(())
@@ -236,6 +246,8 @@ impl Writer {
     pub fn publish_stats(&self) {
         let mut stats = self.shared.stats.lock();
         stats.fsyncs = self.fsyncs;
+        stats.sync_micros = self.sync_micros;
+        stats.writes = self.writes;
         stats.records = self.records;
         stats.bytes = self.bytes;
         stats.carried_bytes = self.carried_bytes;

@@ -173,6 +173,18 @@ impl Segment {
     }
 }
 
+/// Figures of all segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SegmentStats {
+    /// Files there are now, and how large they are together; those that were set aside are not counted.
+    pub files: u64,
+    pub file_bytes: u64,
+    /// Since the start.
+    pub written_bytes: u64,
+    pub written_files: u64,
+    pub read_files: u64,
+}
+
 /// What is called with a segment that was written.
 pub type OnWritten = Box<dyn FnOnce(Result<Segment, StoreError>) + Send>;
 
@@ -202,6 +214,10 @@ pub trait Pager: Send + Sync {
     /// Removes the file, after everything that was asked for before. `done` is called when a loss of
     /// power cannot bring it back.
     fn remove(&self, segment: &Segment, done: OnRemoved);
+
+    fn stats(&self) -> SegmentStats {
+        SegmentStats::default()
+    }
 
     /// Bytes that were handed in to be written and are not yet.
     fn pressure(&self) -> usize;

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use super::file::{self, Place};
 use super::format::{self, Decoded};
 use super::scan::{Scanned, scan};
-use super::{OnRead, OnRemoved, OnWritten, Owner, Pager, Segment};
+use super::{OnRead, OnRemoved, OnWritten, Owner, Pager, Segment, SegmentStats};
 use crate::message::Queued;
 use crate::storage::disk::Disk;
 use crate::storage::journal::OnFailure;
@@ -45,6 +45,7 @@ struct Shared {
     on_failure: Mutex<Option<OnFailure>>,
     /// Held by whoever replaces or removes a file, so that nothing older comes in the place of what is
     /// newer or gone.
+    stats: Mutex<SegmentStats>,
     replacing: Mutex<()>,
 }
 
@@ -68,11 +69,16 @@ impl SegmentStore {
         on_failure: OnFailure,
     ) -> Result<(Arc<Self>, Scanned), StoreError> {
         let (scanned, next_number) = scan(&*disk, directory)?;
+        let place = Place::new(directory);
+        let found = scanned.segments.values().flatten().map(|segment| place.path(segment));
+        let (files, file_bytes) =
+            found.fold((0, 0), |(files, bytes), path| (files + 1, bytes + length(&*disk, &path)));
         let shared = Arc::new(Shared {
             disk,
-            place: Place::new(directory),
+            place,
             next_number: AtomicU64::new(next_number),
             pressure: AtomicUsize::new(0),
+            stats: Mutex::new(SegmentStats { files, file_bytes, ..SegmentStats::default() }),
             relieved: Mutex::default(),
             on_failure: Mutex::new(Some(on_failure)),
             replacing: Mutex::new(()),
@@ -116,6 +122,11 @@ impl SegmentStore {
     }
 }
 
+/// Of a file; 0 for one that is not there.
+fn length(disk: &dyn Disk, path: &Path) -> u64 {
+    disk.open_read(path).and_then(|file| file.len()).unwrap_or(0)
+}
+
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
     thread.map_err(|error| StoreError(format!("cannot start a thread for segments: {error}")))
@@ -150,6 +161,10 @@ impl Pager for SegmentStore {
 
     fn remove(&self, segment: &Segment, done: OnRemoved) {
         self.ask(Write::Removal { segment: segment.clone(), done });
+    }
+
+    fn stats(&self) -> SegmentStats {
+        *self.shared.stats.lock()
     }
 
     fn pressure(&self) -> usize {
@@ -231,6 +246,11 @@ impl Shared {
             _ => file::put(&*self.disk, &path, buffer),
         };
         put.map_err(failed("write", &path))?;
+        let mut stats = self.stats.lock();
+        stats.files += 1;
+        stats.written_files += 1;
+        stats.file_bytes += buffer.len() as u64;
+        stats.written_bytes += buffer.len() as u64;
         Ok(segment)
     }
 
@@ -269,17 +289,29 @@ impl Shared {
             return Ok(());
         }
         let path = self.place.path(segment);
+        let before = length(&*self.disk, &path);
         format::encode(segment.number, segment.owner(), messages.iter(), buffer);
-        file::put(&*self.disk, &path, buffer).map_err(failed("write", &path))
+        file::put(&*self.disk, &path, buffer).map_err(failed("write", &path))?;
+        let mut stats = self.stats.lock();
+        stats.file_bytes = (stats.file_bytes + buffer.len() as u64).saturating_sub(before);
+        stats.written_bytes += buffer.len() as u64;
+        Ok(())
     }
 
     fn remove(&self, segment: &Segment) -> Result<(), StoreError> {
         let _one = self.replacing.lock();
         let path = self.place.path(segment);
+        let bytes = length(&*self.disk, &path);
         match self.disk.remove(&path) {
             // Set aside, with nothing left to put in its place.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            result => result.map_err(failed("remove", &path)),
+            result => {
+                result.map_err(failed("remove", &path))?;
+                let mut stats = self.stats.lock();
+                stats.files = stats.files.saturating_sub(1);
+                stats.file_bytes = stats.file_bytes.saturating_sub(bytes);
+                Ok(())
+            }
         }
     }
 
@@ -290,6 +322,7 @@ impl Shared {
     }
 
     fn read(&self, segment: &Segment) -> Result<Vec<Queued>, StoreError> {
+        self.stats.lock().read_files += 1;
         let (_, Decoded { messages, damage }) = self.decode(segment)?;
         if !damage.is_empty() {
             self.mend(segment).unwrap_or_else(|error| {
