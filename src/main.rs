@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use leveret::auth::oauth2::OAuth2;
-use leveret::auth::{Authenticator, Backend};
+use leveret::auth::{Authenticator, Backend, PasswordHash, Patterns, Tag, User, UserLimits};
 use leveret::broker::{Broker, Found, Limits};
-use leveret::config::{self, ConfigError, Settings};
+use leveret::config::{self, ConfigError, Settings, Task};
 use leveret::management::{self, Bound, Listener, Management, ManagementError, Protocol};
 use leveret::queue::{Budget, TimeoutAction};
 use leveret::server::clock::Clock;
@@ -30,24 +30,42 @@ use tokio::sync::mpsc;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// What `sysexits.h` has for a configuration that is wrong, and `rabbitmqctl`, too.
+const BAD_CONFIG: u8 = 78;
+
 fn main() -> ExitCode {
-    let settings = match load_settings() {
-        Ok(settings) => settings,
+    let command = match config::command(std::env::args_os()) {
+        Ok(command) => command,
         Err(ConfigError::Help(text)) => {
             say(std::io::stdout(), &text);
             return ExitCode::SUCCESS;
         }
         Err(error) => return fail(&error),
     };
+    let loaded = match command.load(env) {
+        Ok(loaded) => loaded,
+        Err(error) if command.task == Task::Check => {
+            fail(&error);
+            return ExitCode::from(BAD_CONFIG);
+        }
+        Err(error) => return fail(&error),
+    };
+    if command.task == Task::Check {
+        loaded.warnings.iter().for_each(|line| say(std::io::stderr(), &format!("warning: {line}")));
+        say(std::io::stdout(), loaded.report().trim_end());
+        return ExitCode::SUCCESS;
+    }
+    let settings = loaded.settings;
     if let Err(error) = log::start(&settings) {
         return fail(&error);
     }
+    loaded.warnings.iter().for_each(|line| tracing::warn!("{line}"));
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if settings.worker_threads > 0 {
         runtime.worker_threads(settings.worker_threads);
     }
     let served = match runtime.enable_all().build() {
-        Ok(runtime) => runtime.block_on(serve(&settings)),
+        Ok(runtime) => runtime.block_on(serve(&settings, &command)),
         Err(error) => Err(error.into()),
     };
     match served {
@@ -56,9 +74,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn load_settings() -> Result<Settings, ConfigError> {
-    let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-    config::load(std::env::args_os(), env)
+fn env(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {
@@ -72,7 +89,10 @@ fn say(mut out: impl Write, line: &str) {
 }
 
 /// Everything is taken (directory, certificates, addresses) before the first client is served.
-async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(
+    settings: &Settings,
+    command: &config::Command,
+) -> Result<(), Box<dyn std::error::Error>> {
     // Signals that come while starting are not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -114,7 +134,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
         false => Some(manage(http, &services, &server, tls.clone(), node, clock)?),
     };
     report_ready(&server, management.as_ref());
-    let reload = Reload { settings, tls };
+    let reload = Reload { settings, command, tls };
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -147,6 +167,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn std::error::Error>> {
 struct Reload<'a> {
     /// What the broker runs with.
     settings: &'a Settings,
+    command: &'a config::Command,
     tls: Option<Arc<Tls>>,
 }
 
@@ -167,8 +188,8 @@ impl Reload<'_> {
 
     /// What is wrong is reported, and stays as it was.
     fn run(&self) {
-        let settings = match load_settings() {
-            Ok(settings) => settings,
+        let settings = match self.command.load(env) {
+            Ok(loaded) => loaded.settings,
             Err(error) => return tracing::error!(%error, "SIGHUP: the settings stay as they were"),
         };
         let mut taken: Vec<&str> = Vec::new();
@@ -354,17 +375,24 @@ fn users(
     settings: &Settings,
     broker: &Broker,
     definitions: &Arc<RedbDefinitions>,
-) -> Result<Authenticator, StoreError> {
+) -> Result<Authenticator, Box<dyn std::error::Error>> {
     let kept = definitions.load_access()?;
     let loopback_users = settings.loopback_users.clone();
     let authenticator = Authenticator::with_store(loopback_users, Arc::clone(definitions) as _);
     if !kept.defaults_made {
         broker.create_vhost(&settings.default_vhost);
-        authenticator.add_default_user(
-            settings.default_user.clone(),
-            settings.default_pass.as_str(),
-            settings.default_vhost.clone(),
-        );
+        let user = User {
+            name: settings.default_user.clone(),
+            password: PasswordHash::new(settings.default_pass.as_str()),
+            tags: settings.default_user_tags.iter().map(|tag| Tag::from(&**tag)).collect(),
+            limits: UserLimits::default(),
+        };
+        let patterns = Patterns {
+            configure: &settings.default_permission_configure,
+            write: &settings.default_permission_write,
+            read: &settings.default_permission_read,
+        };
+        authenticator.add_first_user(user, &settings.default_vhost, patterns)?;
         definitions.wait_committed(definitions.requested())?;
     }
     authenticator.restore(kept);

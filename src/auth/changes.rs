@@ -38,15 +38,31 @@ impl Authenticator {
     /// `vhost`. One that is deleted does not come back: the store knows that it was made.
     pub fn add_default_user(&self, name: UserName, password: &str, vhost: VhostName) {
         let user = User {
-            name: name.clone(),
+            name,
             password: PasswordHash::new(password),
             tags: vec![Tag::Administrator],
             limits: UserLimits::default(),
         };
-        self.put_user(user, unheard());
         // The user is there and the expressions are good.
-        let _ = self.permit(&name, &vhost, Patterns::EVERYTHING, unheard());
+        let _ = self.add_first_user(user, &vhost, Patterns::EVERYTHING);
+    }
+
+    /// The same for a user with tags and permissions of choice. An expression that is not one is an error,
+    /// and then there is no user.
+    pub fn add_first_user(
+        &self,
+        user: User,
+        vhost: &VhostName,
+        patterns: Patterns<'_>,
+    ) -> Result<(), NotPermitted> {
+        let name = user.name.clone();
+        for pattern in [patterns.configure, patterns.write, patterns.read] {
+            Pattern::new(pattern)?;
+        }
+        self.put_user(user, unheard());
+        self.permit(&name, vhost, patterns, unheard())?;
         self.commit(AccessChange::DefaultsMade, unheard());
+        Ok(())
     }
 
     /// Adds the user, or replaces the one of that name, who keeps the permissions and those

@@ -21,8 +21,8 @@ pub enum ConfigError {
     },
     #[error("{origin}: {problem}")]
     Syntax { origin: Origin, problem: String },
-    #[error("{origin}: unknown key {key:?}{}", suggestion(*nearest))]
-    UnknownKey { origin: Origin, key: String, nearest: Option<&'static str> },
+    #[error("{origin}: unknown key {key:?}{}", suggestion(nearest.as_deref()))]
+    UnknownKey { origin: Origin, key: String, nearest: Option<String> },
     #[error("{}: {problem}", place(origin, key))]
     BadValue { origin: Origin, key: &'static str, problem: String },
     /// Settings that are each fine and do not fit together.
@@ -33,7 +33,18 @@ pub enum ConfigError {
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    File { path: PathBuf, line: usize },
+    File {
+        path: PathBuf,
+        line: usize,
+    },
+    /// A file in RabbitMQ's format, where the key has another name than ours.
+    Conf {
+        path: PathBuf,
+        line: usize,
+        key: String,
+    },
+    /// What RabbitMQ does by default; counts where there is a file in its format.
+    Rabbitmq,
     Variable(String),
     Flag(&'static str),
 }
@@ -41,7 +52,10 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::File { path, line } | Self::Conf { path, line, .. } => {
+                write!(f, "{}:{line}", path.display())
+            }
+            Self::Rabbitmq => f.write_str("RabbitMQ's default"),
             Self::Variable(name) => f.write_str(name),
             Self::Flag(name) => f.write_str(name),
         }
@@ -52,7 +66,8 @@ impl fmt::Display for Origin {
 fn place(origin: &Origin, key: &str) -> String {
     match origin {
         Origin::File { .. } => format!("{origin}: {key}"),
-        Origin::Variable(_) | Origin::Flag(_) => origin.to_string(),
+        Origin::Conf { key, .. } => format!("{origin}: {key}"),
+        Origin::Rabbitmq | Origin::Variable(_) | Origin::Flag(_) => origin.to_string(),
     }
 }
 

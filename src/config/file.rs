@@ -9,12 +9,6 @@ use super::error::{ConfigError, Origin};
 use super::settings::Settings;
 use super::source::{Assignment, Value};
 
-pub(super) fn read(path: &Path) -> Result<Vec<Assignment>, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
-    parse(path, &text)
-}
-
 /// The file's keys in the order they are written, so that the first mistake is reported first.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Assignment>, ConfigError> {
     let origin = |offset: usize| Origin::File { path: path.to_owned(), line: line(text, offset) };
@@ -36,7 +30,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Assignment>, ConfigEr
             }
             None => {
                 let key = key.into_inner();
-                let nearest = nearest(&key);
+                let nearest = nearest(&key).map(str::to_owned);
                 return Err(ConfigError::UnknownKey { origin, key, nearest });
             }
         }
@@ -72,7 +66,7 @@ fn nearest(unknown: &str) -> Option<&'static str> {
 }
 
 /// Levenshtein's edit distance, one row at a time.
-fn distance(from: &str, to: &str) -> usize {
+pub(super) fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.chars().count()).collect();
     for (i, a) in from.chars().enumerate() {
         let mut diagonal = i; // What stood above and to the left.

@@ -9,23 +9,26 @@ use clap::{Args, Parser, Subcommand};
 use super::error::{ConfigError, Origin};
 use super::source::{Assignment, Value};
 
-pub(super) struct Flags {
-    pub(super) config: Option<String>,
-    pub(super) assignments: Vec<Assignment>,
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    Serve,
+    /// Say what the settings are, and whether they are right.
+    Check,
 }
 
-pub(super) fn parse(args: impl Iterator<Item = OsString>) -> Result<Flags, ConfigError> {
+pub(super) fn parse(args: impl Iterator<Item = OsString>) -> Result<super::Command, ConfigError> {
     let command_line = CommandLine::try_parse_from(args).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             ConfigError::Help(error.to_string().trim_end().to_owned())
         }
         _ => ConfigError::CommandLine(one_line(&error)),
     })?;
-    let serve = match command_line.command {
-        Some(Command::Serve(serve)) => serve,
-        None => command_line.serve,
-    };
-    Ok(serve.into())
+    Ok(match command_line.command {
+        None => command_line.serve.task(Task::Serve),
+        Some(Command::Serve(serve)) => serve.task(Task::Serve),
+        Some(Command::Config { command: ConfigCommand::Check(serve) }) => serve.task(Task::Check),
+    })
 }
 
 const AFTER_HELP: &str = "\
@@ -53,6 +56,17 @@ enum Command {
     /// Run the broker; what happens without a command, too
     #[command(after_help = AFTER_HELP)]
     Serve(Serve),
+    /// Look at the configuration without starting anything
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print every setting and where it comes from; exit code 78 if one is wrong
+    Check(Serve),
 }
 
 #[derive(Args)]
@@ -72,7 +86,7 @@ struct Serve {
     /// Keep everything that survives a restart here [default: ./data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
-    /// Read settings from this TOML file [default: none]
+    /// Read settings from this file: TOML, or RabbitMQ's rabbitmq.conf; or "none"
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
     /// Write the log as lines of text or of JSON [default: text]
@@ -80,22 +94,23 @@ struct Serve {
     log_format: Option<String>,
 }
 
-impl From<Serve> for Flags {
-    fn from(serve: Serve) -> Self {
+impl Serve {
+    fn task(self, task: Task) -> super::Command {
         let one = |text: Option<String>| text.map(Value::Text);
         let several = |texts: Vec<String>| {
             (!texts.is_empty()).then(|| Value::List(texts.into_iter().map(Value::Text).collect()))
         };
         let given = [
-            ("--amqp", "amqp", several(serve.amqp)),
-            ("--amqps", "amqps", several(serve.amqps)),
-            ("--http", "http", one(serve.http)),
-            ("--https", "https", one(serve.https)),
-            ("--data-dir", "data_dir", one(serve.data_dir)),
-            ("--log-format", "log_format", one(serve.log_format)),
+            ("--amqp", "amqp", several(self.amqp)),
+            ("--amqps", "amqps", several(self.amqps)),
+            ("--http", "http", one(self.http)),
+            ("--https", "https", one(self.https)),
+            ("--data-dir", "data_dir", one(self.data_dir)),
+            ("--log-format", "log_format", one(self.log_format)),
         ];
-        Self {
-            config: serve.config,
+        super::Command {
+            task,
+            config: self.config,
             assignments: given
                 .into_iter()
                 .filter_map(|(flag, key, value)| {

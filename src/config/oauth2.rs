@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use serde::{Serialize, Serializer};
+
 use super::error::ConfigError;
 use super::settings::conflict;
 use super::source::{Read, Value};
@@ -11,7 +13,7 @@ use super::source::{Read, Value};
 pub(super) const PREFIX: &str = "auth_oauth2_";
 
 /// A field's name is the key's name, without the beginning.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OAuth2 {
     /// What the broker is called in tokens: in `aud`, and before a point in front of scopes. Default
     /// none; `auth_backends` with `oauth2` needs it.
@@ -26,6 +28,7 @@ pub struct OAuth2 {
     /// Claims that hold the user's name, before `sub` and `client_id`. Default none.
     pub preferred_username_claims: Vec<String>,
     /// Scopes that stand for others: `ALIAS=SCOPE SCOPE…`. Default none.
+    #[serde(serialize_with = "aliases")]
     pub scope_aliases: Vec<(String, Vec<String>)>,
     /// Whether `aud` has to name the broker. Default `true`.
     pub verify_aud: bool,
@@ -34,6 +37,7 @@ pub struct OAuth2 {
     /// The key of tokens that name none. Default none.
     pub default_key: Option<String>,
     /// Files with a public key each, PEM: `ID=PATH`. Default none.
+    #[serde(serialize_with = "files")]
     pub signing_keys: Vec<(String, PathBuf)>,
     /// A JSON web key set in a file. Default none.
     pub jwks_file: Option<PathBuf>,
@@ -46,8 +50,20 @@ pub struct OAuth2 {
     pub https_cacertfile: Option<PathBuf>,
 }
 
+fn aliases<S: Serializer>(
+    aliases: &[(String, Vec<String>)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(aliases.iter().map(|(alias, all)| format!("{alias}={}", all.join(" "))))
+}
+
+fn files<S: Serializer>(files: &[(String, PathBuf)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(files.iter().map(|(id, path)| format!("{id}={}", path.display())))
+}
+
 /// Who is asked whether a login is right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Backend {
     Internal,
     OAuth2,

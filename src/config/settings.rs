@@ -4,16 +4,18 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use serde::{Serialize, Serializer};
 use tracing_subscriber::EnvFilter;
 
 use super::error::ConfigError;
+use super::log::{LogConsole, LogLevel, Rotation};
 use super::oauth2::{self, Backend, OAuth2};
 use super::source::{Assignment, Read, Value};
 use super::tls::{LoginFrom, SanType, TlsVersion, Verify};
 use crate::names::{UserName, VhostName};
 
 /// What the broker runs with. A field's name is the key's name in every source.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
     /// Addresses that accept AMQP clients in the clear. Port 0 lets the system choose.
     /// Default `127.0.0.1:5672`. May be empty when `amqps` is not.
@@ -60,8 +62,9 @@ pub struct Settings {
     /// Default `always`.
     pub sync: Sync,
     /// Publishers are blocked while the file system of `data_dir` has fewer free bytes than this; 0 never
-    /// blocks them. Default 50 MB; 0 to 1 EiB.
-    pub disk_free_limit: u64,
+    /// blocks them. A number with a point is times the memory that there is. Default 50 MB; 0 to 1 EiB,
+    /// or above 0.0 to 1000.0.
+    pub disk_free_limit: DiskLimit,
     /// Publishers are blocked while the process has more memory than this: a fraction of what there is,
     /// or bytes; `none` never blocks them. Default 0.6; above 0 to 1, or 1 MiB to 1 EiB.
     pub memory_high_watermark: Option<Watermark>,
@@ -72,9 +75,28 @@ pub struct Settings {
     pub log_level: String,
     /// Whether logins, refusals and changed definitions are logged, with who did it: `on` or `off`.
     /// Default `off`.
+    #[serde(serialize_with = "on_or_off")]
     pub audit_log: bool,
     /// Where that goes, instead of into the log: a file that lines are added to. Default none.
     pub audit_log_file: Option<PathBuf>,
+    /// Where the log is shown: `stderr`, `stdout` or `none`. Default `stderr`.
+    pub log_console: LogConsole,
+    /// The least important lines that are shown there, of those that `log_level` lets through: a level, or
+    /// `off`. Default `trace`.
+    pub log_console_level: LogLevel,
+    /// The file that the log is written to, or `none`. Its directory is made. Default none.
+    pub log_file: Option<PathBuf>,
+    /// As `log_console_level`, for the file. Default `trace`.
+    pub log_file_level: LogLevel,
+    /// As `log_format`, for the file. Default `text`.
+    pub log_file_format: LogFormat,
+    /// Bytes after which a new file is begun; 0 is never. Default 0; 0 to 1 TiB.
+    pub log_file_size_max: u64,
+    /// When a new file is begun, in UTC: `hourly`, `daily`, `weekly`, `monthly`, RabbitMQ's `$D0` and the
+    /// like, or `none`. Default none.
+    pub log_file_rotation: Option<Rotation>,
+    /// Old files that are kept, `FILE.0` the newest. Default 10; 0 to 1000.
+    pub log_files_kept: u32,
     /// The user that a broker with an empty data directory starts with. Default `guest`. At most
     /// 255 bytes.
     pub default_user: UserName,
@@ -83,6 +105,17 @@ pub struct Settings {
     /// The virtual host that a broker with an empty data directory starts with. Default `/`. At
     /// most 255 bytes.
     pub default_vhost: VhostName,
+    /// That user's tags. Default `administrator`.
+    pub default_user_tags: Vec<String>,
+    /// The names of what that user may configure in that virtual host: a regular expression. Default `.*`.
+    pub default_permission_configure: String,
+    /// The same for what it may write to. Default `.*`.
+    pub default_permission_write: String,
+    /// The same for what it may read from. Default `.*`.
+    pub default_permission_read: String,
+    /// A file of definitions in JSON, or a directory of them, that is imported at every start before
+    /// clients are served. Default none.
+    pub load_definitions: Option<PathBuf>,
     /// Users who may log in from this machine only. Default `guest`.
     pub loopback_users: Vec<UserName>,
     /// The largest frame offered to clients, in bytes, all of it counted. Default 131072; 4096 to
@@ -134,27 +167,40 @@ pub struct Settings {
     pub auth_oauth2: OAuth2,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sync {
     Always,
     Os,
 }
 
+/// Where too little disk begins.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum DiskLimit {
+    Bytes(u64),
+    /// Times the memory of the machine or, if that is less, of the control group.
+    OfMemory(f64),
+}
+
 /// Where too much memory begins.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Watermark {
     /// Of the memory of the machine or, if that is less, of the control group.
     Fraction(f64),
     Bytes(u64),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TimeoutAction {
     Close,
     Requeue,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     Text,
     Json,
@@ -218,9 +264,22 @@ keys! {
     log_level,
     audit_log,
     audit_log_file,
+    log_console,
+    log_console_level,
+    log_file,
+    log_file_level,
+    log_file_format,
+    log_file_size_max,
+    log_file_rotation,
+    log_files_kept,
     default_user,
     default_pass,
     default_vhost,
+    default_user_tags,
+    default_permission_configure,
+    default_permission_write,
+    default_permission_read,
+    load_definitions,
     loopback_users,
     frame_max,
     channel_max,
@@ -301,7 +360,7 @@ impl Settings {
             "proxy_protocol" => self.proxy_protocol = value.list(Value::address)?,
             "data_dir" => self.data_dir = value.text()?.into(),
             "sync" => self.sync = value.word(&Sync::WORDS)?,
-            "disk_free_limit" => self.disk_free_limit = value.bytes(0..=1 << 60)?,
+            "disk_free_limit" => self.disk_free_limit = DiskLimit::read(value)?,
             "memory_high_watermark" => {
                 self.memory_high_watermark = value.optional(Watermark::read)?;
             }
@@ -309,9 +368,30 @@ impl Settings {
             "log_level" => self.log_level = log_level(value)?,
             "audit_log" => self.audit_log = value.word(&[("on", true), ("off", false)])?,
             "audit_log_file" => self.audit_log_file = Some(value.text()?.into()),
+            "log_console" => self.log_console = value.word(&LogConsole::WORDS)?,
+            "log_console_level" => self.log_console_level = value.word(&LogLevel::WORDS)?,
+            "log_file" => self.log_file = value.optional(|value| Ok(value.text()?.into()))?,
+            "log_file_level" => self.log_file_level = value.word(&LogLevel::WORDS)?,
+            "log_file_format" => self.log_file_format = value.word(&LogFormat::WORDS)?,
+            "log_file_size_max" => self.log_file_size_max = value.bytes(0..=1 << 40)?,
+            "log_file_rotation" => {
+                self.log_file_rotation = value.optional(|value| Rotation::read(value.text()?))?;
+            }
+            "log_files_kept" => self.log_files_kept = value.integer(0..=1000)?,
             "default_user" => self.default_user = value.name()?.into(),
             "default_pass" => self.default_pass = Secret(value.text()?.to_owned()),
             "default_vhost" => self.default_vhost = value.name()?.into(),
+            "default_user_tags" => {
+                self.default_user_tags = value.list(|tag| tag.name().map(str::to_owned))?;
+            }
+            "default_permission_configure" => {
+                self.default_permission_configure = expression(value)?;
+            }
+            "default_permission_write" => self.default_permission_write = expression(value)?,
+            "default_permission_read" => self.default_permission_read = expression(value)?,
+            "load_definitions" => {
+                self.load_definitions = value.optional(|value| Ok(value.text()?.into()))?;
+            }
             "loopback_users" => {
                 self.loopback_users = value.list(|user| user.name().map(UserName::from))?;
             }
@@ -438,15 +518,28 @@ impl Default for Settings {
             proxy_protocol: Vec::new(),
             data_dir: PathBuf::from("./data"),
             sync: Sync::Always,
-            disk_free_limit: 50_000_000,
+            disk_free_limit: DiskLimit::Bytes(50_000_000),
             memory_high_watermark: Some(Watermark::Fraction(0.6)),
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
             audit_log: false,
             audit_log_file: None,
+            log_console: LogConsole::Stderr,
+            log_console_level: LogLevel::Trace,
+            log_file: None,
+            log_file_level: LogLevel::Trace,
+            log_file_format: LogFormat::Text,
+            log_file_size_max: 0,
+            log_file_rotation: None,
+            log_files_kept: 10,
             default_user: "guest".into(),
             default_pass: Secret("guest".to_owned()),
             default_vhost: "/".into(),
+            default_user_tags: vec!["administrator".to_owned()],
+            default_permission_configure: ".*".to_owned(),
+            default_permission_write: ".*".to_owned(),
+            default_permission_read: ".*".to_owned(),
+            load_definitions: None,
             loopback_users: vec!["guest".into()],
             // Some clients size their tables by these three: they are what RabbitMQ offers.
             frame_max: 131_072,
@@ -476,6 +569,21 @@ impl Sync {
     const WORDS: [(&'static str, Self); 2] = [("always", Self::Always), ("os", Self::Os)];
 }
 
+impl DiskLimit {
+    fn read(value: &Value) -> Read<Self> {
+        // 0 and 1 without a point are bytes.
+        let point = match value {
+            Value::Text(text) => text.contains('.'),
+            value => matches!(value, Value::Float(_)),
+        };
+        match value.fraction().filter(|_| point) {
+            Some(times) if times > 0.0 && times <= 1000.0 => Ok(Self::OfMemory(times)),
+            Some(other) => Err(format!("{other:?} is not above 0.0 and at most 1000.0")),
+            None => value.bytes(0..=1 << 60).map(Self::Bytes),
+        }
+    }
+}
+
 impl Watermark {
     fn read(value: &Value) -> Read<Self> {
         match value.fraction() {
@@ -488,6 +596,12 @@ impl Watermark {
 
 impl TimeoutAction {
     const WORDS: [(&'static str, Self); 2] = [("close", Self::Close), ("requeue", Self::Requeue)];
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("(hidden)")
+    }
 }
 
 impl LogFormat {
@@ -520,6 +634,23 @@ fn log_level(value: &Value) -> Read<String> {
             "{text:?} is neither a level (error, warn, info, debug, trace) nor a list such as \
              info,leveret::session=debug"
         )),
+    }
+}
+
+fn on_or_off<S: Serializer>(on: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(if *on { "on" } else { "off" })
+}
+
+/// Who reads permissions has the last word; what cannot be one is better known at the start.
+fn expression(value: &Value) -> Read<String> {
+    let text = match value {
+        // Nothing, as RabbitMQ writes it.
+        Value::Text(text) if text.is_empty() => "",
+        value => value.text()?,
+    };
+    match regex::Regex::new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(format!("{text:?} is not a regular expression")),
     }
 }
 

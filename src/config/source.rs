@@ -11,14 +11,14 @@ use std::ops::RangeInclusive;
 use super::error::Origin;
 
 /// One key set in one place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Assignment {
     pub(super) origin: Origin,
     pub(super) key: &'static str,
     pub(super) value: Value,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Value {
     Text(String),
     Integer(i64),
@@ -89,9 +89,13 @@ impl Value {
         }
     }
 
-    /// A number with a point in it, or 0 or 1, which are too few to be bytes of anything.
+    /// A number with a point in it, or a percentage, or 0 or 1, which are too few to be bytes of anything.
     pub(super) fn fraction(&self) -> Option<f64> {
         match self {
+            Self::Text(text) if text.trim_end().ends_with('%') => {
+                let percent: f64 = text.trim_end().trim_end_matches('%').trim().parse().ok()?;
+                Some(percent / 100.0)
+            }
             Self::Float(number) => Some(*number),
             Self::Integer(number @ 0..=1) => Some(*number as f64),
             Self::Text(text) => {
@@ -109,13 +113,17 @@ impl Value {
     where
         T: TryFrom<i64> + PartialOrd + Display + Copy,
     {
-        const UNITS: [(&str, i64); 6] = [
+        // The last three are RabbitMQ's.
+        const UNITS: [(&str, i64); 9] = [
             ("KiB", 1 << 10),
             ("MiB", 1 << 20),
             ("GiB", 1 << 30),
             ("KB", 1_000),
             ("MB", 1_000_000),
             ("GB", 1_000_000_000),
+            ("k", 1 << 10),
+            ("M", 1 << 20),
+            ("G", 1 << 30),
         ];
         let Self::Text(text) = self else {
             return self.integer(limits);

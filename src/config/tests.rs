@@ -9,7 +9,9 @@ const DOCUMENT: &str = include_str!("../../docs/configuration.md");
 fn with(args: &[&str], variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
     let variables: HashMap<_, _> = variables.iter().copied().collect();
     let args = std::iter::once("leveret").chain(args.iter().copied());
-    load(args.map(OsString::from), |name| variables.get(name).map(|&value| value.to_owned()))
+    let command = command(args.map(OsString::from))?;
+    let env = |name: &str| variables.get(name).map(|&value| value.to_owned());
+    Ok(command.load_beside(Path::new("/no/such/directory"), env)?.settings)
 }
 
 fn with_file(text: &str) -> Result<Settings, ConfigError> {
@@ -162,6 +164,8 @@ fn memory_high_watermark_is_a_fraction_or_bytes() {
         ("1.0", Some(Watermark::Fraction(1.0))),
         ("2 GiB", Some(Watermark::Bytes(2 << 30))),
         ("1048576", Some(Watermark::Bytes(1 << 20))),
+        ("512M", Some(Watermark::Bytes(512 << 20))),
+        ("40%", Some(Watermark::Fraction(0.4))),
         ("none", None),
     ] {
         let settings = with(&[], &[("LEVERET_MEMORY_HIGH_WATERMARK", value)]).unwrap();
@@ -190,6 +194,96 @@ fn rabbitmq_variables_are_read_below_our_own() {
     assert_eq!(settings.default_user.as_str(), "hare");
     assert_eq!(settings.default_pass.as_str(), "carrot");
     assert_eq!(settings.default_vhost.as_str(), "warren");
+}
+
+#[test]
+fn variables_of_rabbitmq_and_its_images_are_read() {
+    let settings = with(
+        &[],
+        &[
+            ("RABBITMQ_NODE_PORT", "5673"),
+            ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1"),
+            ("RABBITMQ_VM_MEMORY_HIGH_WATERMARK", "40%"),
+            ("RABBITMQ_MNESIA_BASE", "/var/lib/rabbitmq/mnesia"),
+            ("RABBITMQ_SSL_CERTFILE", "/cert.pem"),
+            ("RABBITMQ_LOGS", "-"),
+            ("RABBITMQ_LOG", "warning,+color"),
+            ("RABBITMQ_ERLANG_COOKIE", "secret"),
+            ("RABBITMQ_USE_LONGNAME", "true"),
+            ("RABBITMQ_ENABLED_PLUGINS_FILE", "/etc/rabbitmq/enabled_plugins"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(settings.amqp, addresses(&["127.0.0.1:5673"]));
+    assert_eq!(settings.memory_high_watermark, Some(Watermark::Fraction(0.4)));
+    assert_eq!(settings.data_dir, PathBuf::from("/var/lib/rabbitmq/mnesia"));
+    assert_eq!(settings.tls_certificate_file, Some("/cert.pem".into()));
+    assert_eq!((settings.log_console, &*settings.log_level), (LogConsole::Stdout, "warn"));
+
+    let settings = with(&[], &[("RABBITMQ_NODE_PORT", "5673")]).unwrap();
+    assert_eq!(settings.amqp, addresses(&["[::]:5673"]));
+    let settings = with(&["--amqp", "[::1]:1"], &[("RABBITMQ_NODE_PORT", "5673")]).unwrap();
+    assert_eq!(settings.amqp, addresses(&["[::1]:1"]));
+    for (name, value, expected) in [
+        ("RABBITMQ_NODE_PORT", "x", "RABBITMQ_NODE_PORT: \"x\" is not a port, 1 to 65535"),
+        (
+            "RABBITMQ_NODE_IP_ADDRESS",
+            "eth0",
+            "RABBITMQ_NODE_IP_ADDRESS: \"eth0\" is not the address of an interface",
+        ),
+        (
+            "RABBITMQ_LOG",
+            "loud",
+            "RABBITMQ_LOG: \"loud\" is not one of debug, info, notice, warning, error, critical, alert, \
+             emergency, none",
+        ),
+    ] {
+        assert_eq!(with(&[], &[(name, value)]).unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn variables_that_do_nothing_are_warned_of() {
+    let command = command(["leveret".into()].into_iter()).unwrap();
+    let env = |name: &str| (name == "RABBITMQ_NODENAME").then(|| "rabbit@host".to_owned());
+    let loaded = command.load_beside(Path::new("/no/such/directory"), env).unwrap();
+    let expected = ["RABBITMQ_NODENAME has no effect: leveret names its node after the host"];
+    assert_eq!(loaded.warnings, expected);
+}
+
+/// What is printed can be put into a file.
+#[test]
+fn report_is_a_file_with_the_same_settings_and_says_where_they_are_from() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("leveret.toml");
+    let (_, rest) = DOCUMENT.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    std::fs::write(&path, example).unwrap();
+    let args = ["leveret", "--http", "none", "--config", path.to_str().unwrap()];
+    let command = command(args.map(OsString::from).into_iter()).unwrap();
+    let env = |name: &str| (name == "LEVERET_CHANNEL_MAX").then(|| "7".to_owned());
+    let loaded = command.load(env).unwrap();
+
+    let report = loaded.report();
+    let mut read = with_file(&report).unwrap();
+    read.default_pass = loaded.settings.default_pass.clone();
+    assert_eq!(read, loaded.settings);
+    assert!(!report.contains("change me"), "{report}");
+    let line =
+        |key: &str| report.lines().find(|line| line.starts_with(&format!("{key} ="))).unwrap();
+    assert!(line("http").ends_with("# --http"), "{report}");
+    assert!(line("channel_max").ends_with("# LEVERET_CHANNEL_MAX"), "{report}");
+    let place = format!("# {}:2", path.display());
+    assert!(line("amqp").ends_with(&place), "{report}");
+
+    let defaults = Loaded { settings: Settings::default(), ..loaded };
+    let defaults = Loaded { origins: BTreeMap::new(), ..defaults };
+    let mut read = with_file(&defaults.report()).unwrap();
+    read.default_pass = Secret::from("guest");
+    assert_eq!(read, Settings::default());
+    assert!(defaults.report().lines().all(|line| {
+        line.ends_with("# default") || line.starts_with("# ") && line.ends_with(" is not set")
+    }));
 }
 
 #[test]

@@ -1,21 +1,27 @@
 //! The words of TLS's settings: RabbitMQ's.
 
+use serde::Serialize;
+
 /// A version of TLS that is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum TlsVersion {
+    #[serde(rename = "tlsv1.2")]
     Tls12,
+    #[serde(rename = "tlsv1.3")]
     Tls13,
 }
 
 /// Whether clients are asked for a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verify {
     None,
     Peer,
 }
 
 /// Which name of a certificate is the user's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LoginFrom {
     DistinguishedName,
     CommonName,
@@ -23,7 +29,8 @@ pub enum LoginFrom {
 }
 
 /// Which kind of alternative name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SanType {
     Dns,
     Email,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Alarms, Broker, Resource};
-use crate::config::Watermark;
+use crate::config::{DiskLimit, Watermark};
 use crate::storage::disk::Disk;
 
 /// How long it waits between two looks: as little as this where something is about to be used up, as much
@@ -42,7 +42,7 @@ impl Resources {
     pub fn new(
         disk: Arc<dyn Disk>,
         directory: PathBuf,
-        disk_free_limit: u64,
+        disk_free_limit: DiskLimit,
         memory: Option<Watermark>,
     ) -> Self {
         let total = || memory::total(|path| std::fs::read_to_string(path).ok());
@@ -55,6 +55,18 @@ impl Resources {
                     tracing::warn!("cannot tell how much memory there is: no alarm will watch it");
                 }
                 limit
+            }
+        };
+        let disk_free_limit = match disk_free_limit {
+            DiskLimit::Bytes(bytes) => bytes,
+            DiskLimit::OfMemory(times) => {
+                let limit = total().map(|total| (total as f64 * times) as u64);
+                if limit.is_none() {
+                    tracing::warn!(
+                        "cannot tell how much memory there is: no alarm watches the disk"
+                    );
+                }
+                limit.unwrap_or(0)
             }
         };
         tracing::info!(memory_limit, disk_free_limit, "watching memory and disk, in bytes");
@@ -150,7 +162,8 @@ mod tests {
     use crate::storage::disk::{FaultyDisk, MemoryDisk};
 
     fn watching(disk: &FaultyDisk, disk_free_limit: u64, memory: Option<Watermark>) -> Resources {
-        Resources::new(Arc::new(disk.clone()), "/data".into(), disk_free_limit, memory)
+        let limit = DiskLimit::Bytes(disk_free_limit);
+        Resources::new(Arc::new(disk.clone()), "/data".into(), limit, memory)
     }
 
     #[test]
@@ -168,6 +181,17 @@ mod tests {
         disk.set_free_bytes(Some(0));
         resources.look(&alarms);
         assert!(!alarms.any(), "0 is never");
+    }
+
+    #[test]
+    fn disk_limit_may_be_times_the_memory() {
+        let (disk, alarms) = (FaultyDisk::new(MemoryDisk::default()), Alarms::default());
+        for (times, on) in [(1e-9, false), (1000.0, true)] {
+            let limit = DiskLimit::OfMemory(times);
+            disk.set_free_bytes(Some(10_000_000));
+            Resources::new(Arc::new(disk.clone()), "/data".into(), limit, None).look(&alarms);
+            assert_eq!(alarms.is_on(Resource::Disk), on, "{times}");
+        }
     }
 
     #[test]
