@@ -19,6 +19,7 @@
 //! - [`config`]: typed settings from defaults, file, environment and flags.
 //! - [`transport`]: what lies between a TCP socket and what is spoken over it: TLS, the PROXY
 //!   protocol.
+//! - [`log`]: what the others tell, as lines.
 //! - [`management`]: what operators and their tools ask for, over HTTP.
 //! - [`server`]: sockets, and the one task per connection.
 
@@ -43,6 +44,7 @@ pub mod storage;
 
 pub mod auth;
 pub mod config;
+pub mod log;
 pub mod management;
 pub mod server;
 pub mod transport;

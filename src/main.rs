@@ -11,10 +11,11 @@ use leveret::auth::oauth2::OAuth2;
 use leveret::auth::{Authenticator, Backend, PasswordHash, Patterns, Tag, User, UserLimits};
 use leveret::broker::{Broker, Found, Limits};
 use leveret::config::{self, ConfigError, Settings, Task};
+use leveret::log::Log;
 use leveret::management::{self, Bound, Listener, Management, ManagementError, Protocol};
 use leveret::queue::{Budget, TimeoutAction};
 use leveret::server::clock::Clock;
-use leveret::server::{Keepalive, KeySource, Listen, Resources, Server, ServerError, log};
+use leveret::server::{Keepalive, KeySource, Listen, Resources, Server, ServerError};
 use leveret::session::{Offer, Services};
 use leveret::storage::disk::RealDisk;
 use leveret::storage::journal::{Journal, JournalStats, Options, Recovered, Sync};
@@ -56,16 +57,17 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let settings = loaded.settings;
-    if let Err(error) = log::start(&settings) {
-        return fail(&error);
-    }
+    let log = match Log::start(&settings) {
+        Ok(log) => log,
+        Err(error) => return fail(&error),
+    };
     loaded.warnings.iter().for_each(|line| tracing::warn!("{line}"));
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if settings.worker_threads > 0 {
         runtime.worker_threads(settings.worker_threads);
     }
     let served = match runtime.enable_all().build() {
-        Ok(runtime) => runtime.block_on(serve(&settings, &command)),
+        Ok(runtime) => runtime.block_on(serve(&settings, &command, &log)),
         Err(error) => Err(error.into()),
     };
     match served {
@@ -92,6 +94,7 @@ fn say(mut out: impl Write, line: &str) {
 async fn serve(
     settings: &Settings,
     command: &config::Command,
+    log: &Log,
 ) -> Result<(), Box<dyn std::error::Error>> {
     // Signals that come while starting are not lost.
     let mut terminate = signal(SignalKind::terminate())?;
@@ -134,7 +137,7 @@ async fn serve(
         false => Some(manage(http, &services, &server, tls.clone(), node, clock)?),
     };
     report_ready(&server, management.as_ref());
-    let reload = Reload { settings, command, tls };
+    let reload = Reload { settings, command, log, tls };
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -168,6 +171,7 @@ struct Reload<'a> {
     /// What the broker runs with.
     settings: &'a Settings,
     command: &'a config::Command,
+    log: &'a Log,
     tls: Option<Arc<Tls>>,
 }
 
@@ -202,7 +206,16 @@ impl Reload<'_> {
                 Err(error) => tracing::error!(%error, "SIGHUP: TLS stays as it was"),
             }
         }
-        for key in self.settings.changed(&settings).iter().filter(|key| !taken.contains(key)) {
+        if let Err(error) = self.log.reopen() {
+            tracing::error!(%error, "SIGHUP: the log stays in the file that it is in");
+        }
+        let changed = self.settings.changed(&settings);
+        if changed.contains(&"log_level") {
+            self.log.set_level(&settings.log_level);
+            taken.push("log_level");
+            tracing::info!("SIGHUP: log_level is taken");
+        }
+        for key in changed.iter().filter(|key| !taken.contains(key)) {
             tracing::warn!("SIGHUP: {key} has changed, which counts after a restart");
         }
     }

@@ -49,7 +49,7 @@ fn refused<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> String {
     let Output { status, stdout, stderr } = run(args);
     let stderr = String::from_utf8(stderr).unwrap();
     assert_eq!((status.code(), stdout.as_slice()), (Some(1), &b""[..]), "{stderr}");
-    let mut lines: Vec<&str> = stderr.lines().filter(|line| !line.contains(" INFO ")).collect();
+    let mut lines: Vec<&str> = stderr.lines().filter(|line| !line.contains(" [info] ")).collect();
     let line = lines.pop().unwrap();
     assert!(line.starts_with("leveret: ") && lines.is_empty(), "not one clear line: {stderr}");
     line.to_owned()
@@ -375,7 +375,7 @@ async fn hangup_reads_the_certificates_again() {
     std::fs::write(directory.path("server.key"), "-----BEGIN PRIVATE KEY-----\nMIG").unwrap();
     broker.signal("HUP");
     let line = broker.line("SIGHUP: TLS stays as it was");
-    assert!(line.contains("ERROR") && line.contains("server.key"), "{line}");
+    assert!(line.contains("[error]") && line.contains("server.key"), "{line}");
     for address in addresses {
         assert!(is_signed_by(address, &new).await);
     }
@@ -386,7 +386,7 @@ async fn hangup_reads_the_certificates_again() {
     broker.signal("HUP");
     broker.line("SIGHUP: new connections use the TLS files as they are now");
     let line = broker.line("SIGHUP: channel_max has changed, which counts after a restart");
-    assert!(line.contains("WARN"), "{line}");
+    assert!(line.contains("[warning]"), "{line}");
     tls_config(&directory, "channel_mx = 7");
     broker.signal("HUP");
     let line = broker.line("SIGHUP: the settings stay as they were");
@@ -429,4 +429,71 @@ async fn clients_of_a_proxy_are_logged_by_their_own_address() {
     assert!(socket.rest().await.is_empty());
     let line = broker.line("no client");
     assert!(line.contains("it does not begin with a PROXY header"), "{line}");
+}
+
+#[test]
+fn config_check_tells_where_every_value_comes_from_and_starts_nothing() {
+    let directory = directory();
+    let path = directory.path().join("rabbitmq.conf");
+    std::fs::write(&path, "heartbeat = 30\ndefault_pass = s3cret\ncluster_name = x\n").unwrap();
+    let path = path.display().to_string();
+    let Output { status, stdout, stderr } = run(["config", "check", "--config", &path]);
+    let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    let line = |key: &str| stdout.lines().find(|line| line.starts_with(key)).unwrap();
+    assert!(line("heartbeat_seconds = 30").ends_with(&format!("# {path}:1")), "{stdout}");
+    assert!(line("http = \"none\"").ends_with("# LEVERET_HTTP"), "{stdout}");
+    assert!(line("channel_max = 2047").ends_with("# default"), "{stdout}");
+    assert!(!stdout.contains("s3cret"), "{stdout}");
+    let warning = format!("warning: {path}:3: cluster_name: has no effect: ");
+    assert!(stderr.starts_with(&warning) && stderr.lines().count() == 1, "{stderr}");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing was started");
+}
+
+/// RabbitMQ's own tools use that code for it; that of a broker that does not start is another one.
+#[test]
+fn config_check_of_a_wrong_file_ends_with_78() {
+    let directory = directory();
+    let path = directory.path().join("rabbitmq.conf");
+    std::fs::write(&path, "heartbeat = 60\nhartbeat = 60\n").unwrap();
+    let path = path.display().to_string();
+    let expected =
+        format!("leveret: {path}:2: unknown key \"hartbeat\"; did you mean \"heartbeat\"?");
+    let Output { status, stdout, stderr } = run(["config", "check", "--config", &path]);
+    assert_eq!((status.code(), stdout.as_slice()), (Some(78), &b""[..]));
+    assert_eq!(String::from_utf8(stderr).unwrap().trim_end(), expected);
+    assert_eq!(refused(["--config", &path]), expected);
+}
+
+#[tokio::test]
+async fn broker_runs_with_a_rabbitmq_conf_and_logs_to_its_file() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let text = format!(
+        "listeners.tcp.default = 127.0.0.1:0\n\
+         default_user = hare\ndefault_pass = 'gr#ss'\ndefault_vhost = field\n\
+         default_permissions.configure = ^x\nheartbeat = 17\n\
+         log.dir = {}\nlog.file = broker.log\nlog.file.formatter = json\nlog.console = false\n",
+        at("log")
+    );
+    std::fs::write(at("rabbitmq.conf"), text).unwrap();
+    let broker = Broker::start(["--config", &at("rabbitmq.conf"), "--data-dir", &at("data")]);
+    let uri = format!("amqp://hare:gr%23ss@{}/field", broker.address());
+    let connection =
+        soon(Connection::connect(&uri, ConnectionProperties::default())).await.unwrap();
+    let channel = soon(connection.create_channel()).await.unwrap();
+    let declare = |name: &'static str| {
+        channel.queue_declare(name.into(), Default::default(), Default::default())
+    };
+    soon(declare("x-orders")).await.unwrap();
+    let error = soon(declare("y")).await.unwrap_err().to_string();
+    assert!(error.contains("ACCESS_REFUSED"), "{error}");
+    broker.signal("TERM");
+    assert_eq!(broker.exit_code(), Some(0));
+    let log = std::fs::read_to_string(at("log/broker.log")).unwrap();
+    assert!(log.lines().count() > 2, "{log}");
+    for line in log.lines() {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(object["level"].is_string() && object["msg"].is_string(), "{line}");
+    }
 }

@@ -253,7 +253,7 @@ async fn message_is_in_one_queue_whenever_the_broker_is_killed() {
             kill_while_starting(data.path(), &mut random).await;
         }
         let broker = Broker::start(data.path());
-        assert!(!broker.log.iter().any(|line| line.contains("ERROR")), "{:#?}", broker.log);
+        assert!(!broker.log.iter().any(|line| line.contains("[error]")), "{:#?}", broker.log);
         if round == 0 {
             declare(&broker.channel().await).await;
         }
@@ -261,7 +261,7 @@ async fn message_is_in_one_queue_whenever_the_broker_is_killed() {
     }
 
     let broker = Broker::start(data.path());
-    assert!(!broker.log.iter().any(|line| line.contains("ERROR")), "{:#?}", broker.log);
+    assert!(!broker.log.iter().any(|line| line.contains("[error]")), "{:#?}", broker.log);
     let channel = broker.channel().await;
     let died = async {
         while ready(&channel, "aging").await + ready(&channel, "middle").await > 0 {

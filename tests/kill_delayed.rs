@@ -61,7 +61,7 @@ impl Book {
 /// A broker that keeps so little in memory that what waits lies in segments.
 fn start(data: &Path) -> Broker {
     let broker = Broker::start_command(command(data).env("LEVERET_QUEUE_MEMORY", "65536"));
-    assert!(!broker.log.iter().any(|line| line.contains("ERROR")), "{:#?}", broker.log);
+    assert!(!broker.log.iter().any(|line| line.contains("[error]")), "{:#?}", broker.log);
     broker
 }
 

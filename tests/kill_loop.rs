@@ -181,14 +181,14 @@ async fn kill_loop(rounds: usize, settings: &[(&str, &str)]) {
         let started = Instant::now();
         let broker = Broker::start_command(&mut start());
         slowest = slowest.max(started.elapsed());
-        assert!(!broker.log.iter().any(|line| line.contains("ERROR")), "{:#?}", broker.log);
+        assert!(!broker.log.iter().any(|line| line.contains("[error]")), "{:#?}", broker.log);
         if round == 0 {
             declare(&broker.channel().await).await;
         }
         era(broker, &book, round, &mut random).await;
     }
     let broker = Broker::start_command(&mut start());
-    assert!(!broker.log.iter().any(|line| line.contains("ERROR")), "{:#?}", broker.log);
+    assert!(!broker.log.iter().any(|line| line.contains("[error]")), "{:#?}", broker.log);
     drain(&broker, &book, rounds).await;
     let problems = book.ledger.lock().problems();
     println!("{rounds} kills: {:?}, slowest start {slowest:?}", book.ledger.lock().figures());

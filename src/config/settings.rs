@@ -113,9 +113,6 @@ pub struct Settings {
     pub default_permission_write: String,
     /// The same for what it may read from. Default `.*`.
     pub default_permission_read: String,
-    /// A file of definitions in JSON, or a directory of them, that is imported at every start before
-    /// clients are served. Default none.
-    pub load_definitions: Option<PathBuf>,
     /// Users who may log in from this machine only. Default `guest`.
     pub loopback_users: Vec<UserName>,
     /// The largest frame offered to clients, in bytes, all of it counted. Default 131072; 4096 to
@@ -279,7 +276,6 @@ keys! {
     default_permission_configure,
     default_permission_write,
     default_permission_read,
-    load_definitions,
     loopback_users,
     frame_max,
     channel_max,
@@ -389,9 +385,6 @@ impl Settings {
             }
             "default_permission_write" => self.default_permission_write = expression(value)?,
             "default_permission_read" => self.default_permission_read = expression(value)?,
-            "load_definitions" => {
-                self.load_definitions = value.optional(|value| Ok(value.text()?.into()))?;
-            }
             "loopback_users" => {
                 self.loopback_users = value.list(|user| user.name().map(UserName::from))?;
             }
@@ -539,7 +532,6 @@ impl Default for Settings {
             default_permission_configure: ".*".to_owned(),
             default_permission_write: ".*".to_owned(),
             default_permission_read: ".*".to_owned(),
-            load_definitions: None,
             loopback_users: vec!["guest".into()],
             // Some clients size their tables by these three: they are what RabbitMQ offers.
             frame_max: 131_072,

@@ -10,7 +10,6 @@ mod expiry;
 mod fetch;
 mod keys;
 mod listener;
-pub mod log;
 mod resources;
 
 use std::collections::HashMap;

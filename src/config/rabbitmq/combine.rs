@@ -11,6 +11,7 @@ type Done = Result<(), ConfigError>;
 pub(super) fn all(conf: &Conf, to: &mut Translated) -> Done {
     listeners(conf, to, "listeners.tcp", "amqp")?;
     listeners(conf, to, "listeners.ssl", "amqps")?;
+    proxied(conf, to)?;
     management(conf, to)?;
     tls_versions(conf, to);
     loopback_users(conf, to)?;
@@ -65,6 +66,27 @@ fn listeners(conf: &Conf, to: &mut Translated, prefix: &str, key: &'static str) 
     Ok(())
 }
 
+/// All listeners of AMQP, or none.
+fn proxied(conf: &Conf, to: &mut Translated) -> Done {
+    let Some(entry) = conf.get("proxy_protocol") else {
+        return Ok(());
+    };
+    if flag(entry)? {
+        let addresses = |key: &str| {
+            let given = to.assignments.iter().find(|assignment| assignment.key == key);
+            match given.map(|assignment| assignment.value.clone()) {
+                Some(Value::List(addresses)) => Some(addresses),
+                _ => None,
+            }
+        };
+        let everywhere = vec![text("[::]:5672")];
+        let mut all = addresses("amqp").unwrap_or(everywhere);
+        all.extend(addresses("amqps").unwrap_or_default());
+        to.assignments.push(entry.assign("proxy_protocol", Value::List(all)));
+    }
+    Ok(())
+}
+
 fn unbracketed(value: &str) -> Option<SocketAddr> {
     let (ip, port) = value.rsplit_once(':')?;
     Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?))
@@ -115,11 +137,11 @@ fn management(conf: &Conf, to: &mut Translated) -> Done {
 }
 
 /// The address that `PREFIX.port` and `PREFIX.ip` make, for the first prefix that has one of them.
-fn address<'a>(
-    conf: &'a Conf,
+fn address(
+    conf: &Conf,
     prefixes: impl Iterator<Item = &'static str>,
     default: u16,
-) -> Result<Option<(&'a Entry, String)>, ConfigError> {
+) -> Result<Option<(&Entry, String)>, ConfigError> {
     for prefix in prefixes {
         let (port, ip) = (conf.get(&format!("{prefix}.port")), conf.get(&format!("{prefix}.ip")));
         let Some(entry) = port.or(ip) else {
@@ -240,7 +262,7 @@ fn backends(conf: &Conf) -> Done {
         if !matches!(&*entry.value, "internal" | "rabbit_auth_backend_internal") {
             let value = &entry.value;
             return Err(entry.wrong(format!(
-                "{value:?} is not supported: users are those of leveret itself, internal"
+                "{value:?} is not supported in this file: internal is; tokens have leveret's own settings"
             )));
         }
     }

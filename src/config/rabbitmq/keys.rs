@@ -39,9 +39,11 @@ const ONE_CERTIFICATE: Meaning =
     Idle("has no effect: leveret shows clients of HTTP and AMQP the same certificate");
 const IN_THE_FILE: Meaning =
     Refused("certificates and keys cannot stand in the file: name files of theirs");
-const DEFAULTS: Meaning = Refused(
-    "is not supported: users, policies and limits of vhosts can come from load_definitions",
-);
+const DEFAULTS: Meaning =
+    Refused("is not supported: make users, policies and limits of vhosts over HTTP");
+
+const LATER: Meaning =
+    Refused("is not supported: import definitions over HTTP when the broker runs");
 
 pub(super) fn find(key: &[String]) -> Option<Meaning> {
     KEYS.iter().find(|(pattern, _)| fits(pattern, key)).map(|&(_, meaning)| meaning)
@@ -82,7 +84,7 @@ const KEYS: &[(&str, Meaning)] = &[
     ("handshake_timeout", Ours("handshake_timeout_seconds", Seconds)),
     ("ssl_handshake_timeout", Accepted),
     ("reverse_dns_lookups", Only(&["false"], "is not supported: clients are shown by address")),
-    ("proxy_protocol", Only(&["false"], "is not supported: clients behind it could not connect")),
+    ("proxy_protocol", Together("proxy_protocol")),
     ("tcp_listen_options", Accepted),
     ("tcp_listen_options.backlog", Accepted),
     ("tcp_listen_options.nodelay", Accepted),
@@ -159,9 +161,15 @@ const KEYS: &[(&str, Meaning)] = &[
         "auth_mechanisms.*",
         Checked("PLAIN, AMQPLAIN and EXTERNAL are offered, and PLAIN cannot be left out"),
     ),
-    ("auth_backends.*", Checked("`internal` only")),
-    ("auth_backends.*.authn", Checked("`internal` only")),
-    ("auth_backends.*.authz", Checked("`internal` only")),
+    ("auth_backends.*", Checked("`internal` only; tokens have [settings of leveret](oauth2.md)")),
+    (
+        "auth_backends.*.authn",
+        Checked("`internal` only; tokens have [settings of leveret](oauth2.md)"),
+    ),
+    (
+        "auth_backends.*.authz",
+        Checked("`internal` only; tokens have [settings of leveret](oauth2.md)"),
+    ),
     ("auth_ldap.**", NOT_USED),
     ("auth_http.**", NOT_USED),
     ("auth_oauth2.**", NOT_USED),
@@ -237,9 +245,9 @@ const KEYS: &[(&str, Meaning)] = &[
     ("mirroring_sync_max_throughput", MIRRORS),
     ("vhost_restart_strategy", Accepted),
     // Definitions.
-    ("load_definitions", Ours("load_definitions", Path)),
-    ("definitions.local.path", Ours("load_definitions", Path)),
-    ("management.load_definitions", Ours("load_definitions", Path)),
+    ("load_definitions", LATER),
+    ("definitions.local.path", LATER),
+    ("management.load_definitions", LATER),
     ("definitions.skip_if_unchanged", Accepted),
     ("definitions.hashing.algorithm", Accepted),
     (

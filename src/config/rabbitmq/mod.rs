@@ -91,7 +91,7 @@ impl Conf {
                     return Err(refuse("files include each other too deeply".to_owned()));
                 }
                 Line::Include(pattern) => {
-                    let beside = path.parent().unwrap_or(Path::new("")).join(pattern);
+                    let beside = path.parent().unwrap_or_else(|| Path::new("")).join(pattern);
                     for path in matching(&beside)? {
                         let text = std::fs::read_to_string(&path).map_err(|cause| {
                             ConfigError::Unreadable { path: path.clone(), cause }

@@ -80,14 +80,12 @@ fn compose_tutorial() {
          hipe_compile = false\n\
          management.listener.port = 15672\n\
          management.listener.ssl = false\n\
-         consumer_timeout = 31622400000\n\
-         management.load_definitions = /etc/rabbitmq/definitions.json\n",
+         consumer_timeout = 31622400000\n",
         &[
             "default_user = \"orders\"",
             "default_vhost = \"shop\"",
             "default_user_tags = [\"administrator\",\"monitoring\"]",
             "default_permission_write = \"^orders\\\\.\"",
-            "load_definitions = \"/etc/rabbitmq/definitions.json\"",
             "loopback_users = []",
             "consumer_timeout = 31622400000",
         ],
@@ -188,6 +186,45 @@ fn server_with_limits() {
 }
 
 #[test]
+fn tls_for_clients_and_operators() {
+    check(
+        "listeners.tcp = none\n\
+         listeners.ssl.default = 5671\n\
+         ssl_options.cacertfile = /certs/ca_certificate.pem\n\
+         ssl_options.certfile   = /certs/server_certificate.pem\n\
+         ssl_options.keyfile    = /certs/server_key.pem\n\
+         ssl_options.verify     = verify_peer\n\
+         ssl_options.fail_if_no_peer_cert = true\n\
+         ssl_options.depth = 2\n\
+         ssl_options.versions.1 = tlsv1.3\n\
+         ssl_options.versions.2 = tlsv1.1\n\
+         ssl_options.honor_cipher_order = true\n\
+         ssl_options.ciphers.1 = ECDHE-ECDSA-AES256-GCM-SHA384\n\
+         ssl_cert_login_from = common_name\n\
+         auth_mechanisms.1 = EXTERNAL\n\
+         auth_mechanisms.2 = PLAIN\n\
+         management.ssl.port = 15671\n\
+         management.ssl.cacertfile = /certs/ca_certificate.pem\n\
+         management.ssl.certfile = /certs/server_certificate.pem\n\
+         management.ssl.keyfile = /certs/other_key.pem\n",
+        &[
+            "amqp = []",
+            "amqps = [\"[::]:5671\"]",
+            "tls_certificate_file = \"/certs/server_certificate.pem\"",
+            "tls_key_file = \"/certs/server_key.pem\"",
+            "tls_ca_file = \"/certs/ca_certificate.pem\"",
+            "tls_versions = [\"tlsv1.3\"]",
+            "tls_verify = \"peer\"",
+            "tls_fail_if_no_peer_cert = true",
+            "tls_cert_login_from = \"common_name\"",
+            "http = \"none\"",
+            "https = \"[::]:15671\"",
+        ],
+        &["ssl_options.ciphers.1", "management.ssl.keyfile", "ssl_options.versions.2"],
+    );
+}
+
+#[test]
 fn logging_of_every_kind() {
     check(
         "log.dir = /var/log/rabbitmq\n\
@@ -282,20 +319,19 @@ fn what_would_be_believed_to_work_is_refused() {
     for (line, expected) in [
         (
             "auth_backends.1 = ldap",
-            "auth_backends.1: \"ldap\" is not supported: users are those of leveret itself, internal",
+            "auth_backends.1: \"ldap\" is not supported in this file: internal is; tokens have leveret's own settings",
         ),
         (
             "auth_mechanisms.1 = EXTERNAL",
             "auth_mechanisms.1: cannot leave out PLAIN: leveret would offer it anyway",
         ),
         (
-            "proxy_protocol = true",
-            "proxy_protocol: is not supported: clients behind it could not connect",
+            "default_users.qa.password = x",
+            "default_users.qa.password: is not supported: make users, policies and limits of vhosts over HTTP",
         ),
         (
-            "default_users.qa.password = x",
-            "default_users.qa.password: is not supported: users, policies and limits of vhosts can come \
-             from load_definitions",
+            "load_definitions = x.json",
+            "load_definitions: is not supported: import definitions over HTTP when the broker runs",
         ),
         (
             "definitions.https.url = https://x",
@@ -304,6 +340,17 @@ fn what_would_be_believed_to_work_is_refused() {
     ] {
         refuse(line, &format!("1: {expected}"));
     }
+}
+
+#[test]
+fn proxy_protocol_is_for_all_listeners_of_amqp() {
+    check("proxy_protocol = true", &["proxy_protocol = [\"[::]:5672\"]"], &[]);
+    check("proxy_protocol = false", &[], &[]);
+    check(
+        "proxy_protocol = true\nlisteners.tcp.a = 1\nlisteners.tcp.b = 127.0.0.1:2",
+        &["amqp = [\"[::]:1\",\"127.0.0.1:2\"]", "proxy_protocol = [\"[::]:1\",\"127.0.0.1:2\"]"],
+        &[],
+    );
 }
 
 #[test]
@@ -337,8 +384,7 @@ fn files_of_conf_d_come_later_by_name() {
         (settings.heartbeat_seconds, settings.channel_max, settings.frame_max),
         (20, 10, 8192)
     );
-    let files =
-        ["rabbitmq.conf", "conf.d/10-a.conf", "conf.d/20-b.conf", "more/x-1"].map(|name| at(name));
+    let files = ["rabbitmq.conf", "conf.d/10-a.conf", "conf.d/20-b.conf", "more/x-1"].map(&at);
     assert_eq!(loaded.files, files);
 
     // A file that is named is the only one.
@@ -441,7 +487,7 @@ fn document_says_what_becomes_of_every_key() {
         let here = match meaning {
             Ours(key, _) | Together(key) => format!("`{key}`"),
             Accepted => "accepted".to_owned(),
-            Checked(sentence) => format!("{sentence}"),
+            Checked(sentence) => (*sentence).to_owned(),
             Only(words, sentence) => format!("`{}`; anything else {sentence}", words.join("`, `")),
             Idle(sentence) => format!("warning: {sentence}"),
             Refused(sentence) => format!("refused: {sentence}"),
