@@ -119,7 +119,7 @@ async fn serve(
     );
     let node = management::Node {
         memory_limit: resources.memory_limit(),
-        disk_free_limit: settings.disk_free_limit,
+        disk_free_limit: resources.disk_free_limit(),
         directory: directory.path().to_owned(),
         config_files: Vec::new(),
         started: clock.now(),

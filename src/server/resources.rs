@@ -78,6 +78,11 @@ impl Resources {
         self.memory_limit
     }
 
+    /// Free bytes below which there is an alarm; 0 for never.
+    pub fn disk_free_limit(&self) -> u64 {
+        self.disk_free_limit
+    }
+
     /// Measures once, sets or clears alarms, and says how long what is left will last. Where there is an
     /// alarm nothing is in a hurry.
     pub fn look(&mut self, alarms: &Alarms) -> Duration {
