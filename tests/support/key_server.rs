@@ -38,7 +38,10 @@ impl KeyServer {
                     let mut state = shared.lock().unwrap();
                     let answer = state.answers.iter().find(|(known, _)| *known == path).cloned();
                     state.asked.push(path);
-                    answer.map_or("HTTP/1.1 404 Not Found\r\n\r\n".to_owned(), |(_, text)| text)
+                    answer.map_or_else(
+                        || "HTTP/1.1 404 Not Found\r\n\r\n".to_owned(),
+                        |(_, text)| text,
+                    )
                 };
                 let _ = stream.write_all(answer.as_bytes());
             }
