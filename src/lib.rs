@@ -22,6 +22,7 @@
 //! - [`log`]: what the others tell, as lines.
 //! - [`management`]: what operators and their tools ask for, over HTTP.
 //! - [`server`]: sockets, and the one task per connection.
+//! - [`perf`]: a load generator for any broker; it shares only the codec with this one.
 
 pub mod names;
 pub mod time;
@@ -48,3 +49,5 @@ pub mod log;
 pub mod management;
 pub mod server;
 pub mod transport;
+
+pub mod perf;

@@ -35,6 +35,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const BAD_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|command| command == "perf") {
+        return leveret::perf::main(std::env::args_os());
+    }
     let command = match config::command(std::env::args_os()) {
         Ok(command) => command,
         Err(ConfigError::Help(text)) => {

@@ -24,6 +24,7 @@ mod lapin;
 mod logins;
 mod memory;
 mod oauth2;
+mod perf;
 mod permissions;
 mod proxy;
 mod rates;
