@@ -11,7 +11,7 @@ use super::ready::Ready;
 use super::restore::{Leftover, Restored, count_at};
 use super::room::Awaiting;
 use super::stats::{MESSAGE_OVERHEAD, QueueFigures, Weights};
-use super::subscribers::{Subscribers, SubscriptionId};
+use super::subscribers::{Service, Subscribers, SubscriptionId};
 use super::{Arrival, Counts, Incoming, Queue, QueueKind, log};
 use crate::message::{Message, Position, Queued};
 use crate::storage::journal::RecoveredMessage;
@@ -51,7 +51,7 @@ impl State {
                 QueueKind::Classic | QueueKind::Stream => Ready::new(options.max_priority, budget),
                 QueueKind::Quorum => Ready::quorum(options.delivery_limit().is_some(), budget),
             },
-            subscribers: Subscribers::new(options.single_active_consumer),
+            subscribers: Subscribers::new(Service::of(&options)),
             duplicates: Duplicates::new(&options),
             options,
             unacked: 0,

@@ -4,8 +4,12 @@
 //! served only while every higher one is blocked (behaviour B6.17, B6.18). A consumer that has no
 //! room leaves its ring and joins at the end when it has room again.
 
+mod single_active;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+pub(super) use self::single_active::Service;
 
 use super::consumers::QueueConsumer;
 use super::stream::StreamStart;
@@ -91,15 +95,18 @@ pub(super) struct Subscribers {
     next_generation: u32,
     /// Highest priority first.
     levels: Vec<Level>,
-    /// One consumer at a time gets messages, the others wait in `waiting` (behaviour B6.19).
-    single_active: bool,
+    service: Service,
+    /// Who gets messages where one does.
     active: Option<Slot>,
+    /// The active one gets no more: a more important one waits for what it still has.
+    yields: bool,
+    /// The others, in the order in which they registered.
     waiting: VecDeque<Slot>,
 }
 
 impl Subscribers {
-    pub(super) fn new(single_active: bool) -> Self {
-        Self { single_active, ..Self::default() }
+    pub(super) fn new(service: Service) -> Self {
+        Self { service, ..Self::default() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -109,7 +116,8 @@ impl Subscribers {
     /// `None` when somebody's exclusive use forbids it (behaviour B6.7).
     pub(super) fn add(&mut self, subscription: Subscription) -> Option<SubscriptionId> {
         let taken = self.slots.iter().flatten().any(|other| other.exclusive);
-        if taken || (subscription.exclusive && (self.len > 0 || self.single_active)) {
+        let alone = self.len == 0 && self.service == Service::All;
+        if taken || (subscription.exclusive && !alone) {
             return None;
         }
         self.next_generation = self.next_generation.wrapping_add(1);
@@ -136,13 +144,9 @@ impl Subscribers {
         });
         *self.slots.get_mut(slot as usize)? = Some(subscriber);
         self.len += 1;
-        if self.single_active && self.active.is_some() {
-            self.waiting.push_back(slot);
-        } else {
-            if self.single_active {
-                self.active = Some(slot);
-            }
-            self.ring(priority).push_back(slot);
+        match self.service {
+            Service::All => self.ring(priority).push_back(slot),
+            Service::One | Service::MostImportant => self.wait(slot),
         }
         Some(SubscriptionId { slot, generation })
     }
@@ -157,30 +161,10 @@ impl Subscribers {
         }
         self.free.push(id.slot);
         self.len -= 1;
-        for level in &mut self.levels {
-            level.ring.retain(|slot| *slot != id.slot);
-        }
+        self.leave_ring(id.slot);
         self.levels.retain(|level| !level.ring.is_empty());
-        self.waiting.retain(|slot| *slot != id.slot);
-        if self.active == Some(id.slot) {
-            self.active = None;
-            self.promote();
-        }
+        self.no_longer_waits(id.slot);
         true
-    }
-
-    /// The next single active consumer: the highest priority, then the longest waiting.
-    fn promote(&mut self) {
-        let priority_of = |slot: Slot| self.get(slot).map_or(i64::MIN, |waiting| waiting.priority);
-        let best = self.waiting.iter().copied().map(priority_of).max();
-        let Some(index) = self.waiting.iter().position(|slot| Some(priority_of(*slot)) == best)
-        else {
-            return;
-        };
-        if let Some(slot) = self.waiting.remove(index) {
-            self.active = Some(slot);
-            self.ring(best.unwrap_or(0)).push_back(slot);
-        }
     }
 
     pub(super) fn list(&self) -> Vec<QueueConsumer> {
@@ -196,7 +180,7 @@ impl Subscribers {
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Subscriber> {
         let slots = std::mem::take(&mut self.slots);
-        *self = Self { next_generation: self.next_generation, ..Self::new(self.single_active) };
+        *self = Self { next_generation: self.next_generation, ..Self::new(self.service) };
         slots.into_iter().flatten()
     }
 
@@ -247,12 +231,25 @@ impl Subscribers {
         let Some(subscriber) = self.find(id) else {
             return false;
         };
-        if !subscriber.blocked || subscriber.retired || !subscriber.has_credit() {
+        if !subscriber.blocked {
+            return false;
+        }
+        if self.yields && self.active == Some(id.slot) {
+            return self.consider_priorities();
+        }
+        self.rejoin(id.slot)
+    }
+
+    fn rejoin(&mut self, slot: Slot) -> bool {
+        let Some(subscriber) = self.get_mut(slot) else {
+            return false;
+        };
+        if subscriber.retired || !subscriber.has_credit() {
             return false;
         }
         subscriber.blocked = false;
         let priority = subscriber.priority;
-        self.ring(priority).push_back(id.slot);
+        self.ring(priority).push_back(slot);
         true
     }
 
@@ -261,6 +258,10 @@ impl Subscribers {
         if let Some(subscriber) = self.get_mut(slot) {
             (subscriber.blocked, subscriber.retired) = (true, true);
         }
+        self.leave_ring(slot);
+    }
+
+    fn leave_ring(&mut self, slot: Slot) {
         for level in &mut self.levels {
             level.ring.retain(|other| *other != slot);
         }

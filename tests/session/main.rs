@@ -51,6 +51,7 @@ mod settle;
 mod stats;
 mod stream_model;
 mod streams;
+mod take_over;
 mod tx;
 mod vhosts;
 mod wire;
