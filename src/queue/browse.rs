@@ -100,7 +100,6 @@ impl Queue {
         }
         self.stir(|| state.counts(), effects);
         let (messages, on_disk) = state.ready.take(wanted);
-        messages.iter().for_each(|queued| state.left(queued.position));
         // Something else may be at the head now.
         state.dispatch(self, now, effects);
         state.report_deadline(self, effects);
@@ -129,6 +128,10 @@ impl Queue {
 
     /// Messages that were taken out are settled, in a group of the store that says where they are now.
     pub fn settle_taken(&self, group: Group, taken: &[Queued]) {
+        if let Content::Queue(state) = &self.content {
+            let mut state = state.lock();
+            taken.iter().for_each(|queued| state.left(queued.position));
+        }
         let Some(log) = &self.log else { return };
         let kept = taken.iter().filter(|queued| queued.kept);
         let mut positions: Vec<Position> = kept.map(|queued| queued.position).collect();
