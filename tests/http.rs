@@ -14,6 +14,8 @@ use serde_json::json;
 
 #[path = "http/api.rs"]
 mod api;
+#[path = "http/browse.rs"]
+mod browse;
 #[path = "support/certificates.rs"]
 mod certificates;
 #[path = "http/connections.rs"]
@@ -30,6 +32,8 @@ mod lists;
 mod messages;
 #[path = "http/monitoring.rs"]
 mod monitoring;
+#[path = "http/page.rs"]
+mod page;
 #[path = "http/parameters.rs"]
 mod parameters;
 #[path = "http/policies.rs"]
@@ -320,7 +324,8 @@ mod conventions {
     #[test]
     fn unknown_paths_say_so_to_everybody() {
         let api = start();
-        for path in ["/", "/api", "/api/nothing", "/api/aliveness-test", "/api//version", "/x?y=z"]
+        for path in
+            ["/none", "/api", "/api/nothing", "/api/aliveness-test", "/api//version", "/x?y=z"]
         {
             api.get("", path).expect(404, NOT_FOUND);
             api.get("guest", path).expect(404, NOT_FOUND);
@@ -422,15 +427,15 @@ mod hostile_clients {
     #[test]
     fn junk_is_refused_and_harms_nobody() {
         let api = start();
-        let long_header = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000));
-        let many_headers = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(1000));
+        let long_header = format!("GET /none HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000));
+        let many_headers = format!("GET /none HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(1000));
         let long_path = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000));
         let junk: [&[u8]; 8] = [
             b"AMQP\0\0\x09\x01\r\n\r\n",
             b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n",
-            b"GET / HTTP/9.9\r\n\r\n",
+            b"GET /none HTTP/9.9\r\n\r\n",
             b"GET /\0 HTTP/1.1\r\n\r\n",
-            b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+            b"GET /none HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
             long_header.as_bytes(),
             many_headers.as_bytes(),
             long_path.as_bytes(),

@@ -23,6 +23,7 @@ mod json;
 mod list;
 mod machine;
 mod metrics;
+mod page;
 mod query;
 mod rates;
 mod refusal;

@@ -2,6 +2,7 @@
 
 mod aliveness;
 mod binding;
+mod browse;
 mod channel;
 mod connection;
 mod consumer;
@@ -39,10 +40,9 @@ pub(super) use self::overview::uptime_millis;
 pub(super) use self::policy::policy_terms;
 pub(super) use self::queue::finish;
 
-use super::Api;
 use super::convention::BODY_BYTES_MAX;
-use super::metrics;
 use super::refusal::Refusal;
+use super::{Api, metrics, page};
 use crate::broker::PolicyScope;
 
 pub(super) fn router(api: Arc<Api>) -> Router {
@@ -78,6 +78,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
     Router::new()
         .nest("/api", api_routes)
         .merge(metrics::router(&api))
+        .merge(page::router())
         .fallback(async || Refusal::NotFound)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api)

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::binding::{self, NOBODY};
-use super::{Name, Segments, checked_name, get_messages};
+use super::{Name, Segments, browse, checked_name, get_messages};
 use crate::auth::Access;
 use crate::broker::{Flags, FoundEnd, Vhost, WhichBindings, resource_queue};
 use crate::management::body::{boolean, object, table, text};
@@ -39,6 +39,10 @@ pub(super) fn router() -> Router<Arc<Api>> {
         .route("/{vhost}/{queue}/bindings", get(bindings))
         .route("/{vhost}/{queue}/actions", post(act))
         .route("/{vhost}/{queue}/get", post(get_messages::get))
+        .route("/{vhost}/{queue}/messages", get(browse::list))
+        .route("/{vhost}/{queue}/messages/groups", get(browse::groups))
+        .route("/{vhost}/{queue}/messages/delete", post(browse::delete))
+        .route("/{vhost}/{queue}/messages/move", post(browse::relocate))
 }
 
 /// A queue as it is shown.

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::Api;
+use super::refusal::Refusal;
 
 /// Nothing but our own files runs, and nobody may put the page into a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -54,17 +55,17 @@ const FILES: &[(&str, &str)] = &[
 pub(super) fn router() -> Router<Arc<Api>> {
     let root = |headers: HeaderMap| async move { file("", &headers) };
     let named = |Path(name): Path<String>, headers: HeaderMap| async move { file(&name, &headers) };
-    Router::new()
-        .route("/", get(root))
-        .route("/{file}", get(named))
-        .route("/views/{file}", get(|Path(name): Path<String>, headers: HeaderMap| async move {
+    Router::new().route("/", get(root)).route("/{file}", get(named)).route(
+        "/views/{file}",
+        get(|Path(name): Path<String>, headers: HeaderMap| async move {
             file(&format!("views/{name}"), &headers)
-        }))
+        }),
+    )
 }
 
 fn file(name: &str, headers: &HeaderMap) -> Response {
     let Some((_, content)) = FILES.iter().find(|(file, _)| *file == name) else {
-        return StatusCode::NOT_FOUND.into_response();
+        return Refusal::NotFound.into_response();
     };
     // With a new version of the program every file counts as changed.
     let version = concat!("\"", env!("CARGO_PKG_VERSION"), "-");
@@ -77,7 +78,8 @@ fn file(name: &str, headers: &HeaderMap) -> Response {
         (REFERRER_POLICY, "no-referrer"),
         (CONTENT_TYPE, kind(name)),
     ];
-    let is_known = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let is_known =
+        headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let mut answer = match is_known {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => (*content).into_response(),
