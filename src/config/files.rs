@@ -21,11 +21,13 @@ pub(super) struct Read {
     pub(super) assignments: Vec<Assignment>,
 }
 
-/// `named` by `--config`; else `LEVERET_CONFIG`; else what RabbitMQ reads: `RABBITMQ_CONFIG_FILE` or
-/// `rabbitmq.conf` in its `directory`, and then all files of `conf.d` there, by name.
+/// `named` by `--config`; else `LEVERET_CONFIG`; else what RabbitMQ is told to read by
+/// `RABBITMQ_CONFIG_FILE` and `RABBITMQ_CONFIG_FILES`. A directory that is named is RabbitMQ's: its
+/// `rabbitmq.conf`, and then all files of its `conf.d`, by name.
+///
+/// `/etc/rabbitmq` is not read by itself: where a RabbitMQ is installed, its files are for it.
 pub(super) fn read(
     named: Option<&str>,
-    directory: &Path,
     env: impl Fn(&str) -> Option<String>,
 ) -> Result<Read, ConfigError> {
     let named = named.map(str::to_owned).or_else(|| environment::present(&env, "LEVERET_CONFIG"));
@@ -33,7 +35,7 @@ pub(super) fn read(
     let mut read = Read::default();
     match named {
         Some(name) if name == NONE => return Ok(read),
-        Some(name) => {
+        Some(name) if !Path::new(&name).is_dir() => {
             let path = PathBuf::from(name);
             let text = text(&path)?;
             read.files.push(path.clone());
@@ -43,7 +45,8 @@ pub(super) fn read(
             }
             conf.add(&path, &text, &env)?;
         }
-        None => {
+        directory => {
+            let directory = directory.as_deref().map(Path::new);
             refuse_advanced(directory, &env)?;
             for path in found(directory, &env)? {
                 let text = text(&path)?;
@@ -87,7 +90,7 @@ fn is_toml(path: &Path, text: &str) -> bool {
 }
 
 fn found(
-    directory: &Path,
+    directory: Option<&Path>,
     env: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<PathBuf>, ConfigError> {
     let mut paths = Vec::new();
@@ -97,13 +100,17 @@ fn found(
             let with_end = PathBuf::from(format!("{name}.conf"));
             paths.push(if with_end.is_file() { with_end } else { name.into() });
         }
-        None => paths.extend(Some(directory.join("rabbitmq.conf")).filter(|path| path.is_file())),
+        None => {
+            let path = directory.map(|directory| directory.join("rabbitmq.conf"));
+            paths.extend(path.filter(|path| path.is_file()));
+        }
     }
     let further = match environment::present(&env, "RABBITMQ_CONFIG_FILES") {
         Some(name) => rabbitmq::matching(Path::new(name.trim_end_matches("*.conf")))?,
         None => {
-            let directory = directory.join("conf.d");
-            if directory.is_dir() { rabbitmq::matching(&directory)? } else { Vec::new() }
+            let directory = directory.map(|directory| directory.join("conf.d"));
+            let there = directory.filter(|directory| directory.is_dir());
+            there.map_or_else(|| Ok(Vec::new()), |directory| rabbitmq::matching(&directory))?
         }
     };
     paths.extend(further);
@@ -112,14 +119,12 @@ fn found(
 
 /// It is a program in Erlang's notation: there is no reading a part of it.
 fn refuse_advanced(
-    directory: &Path,
+    directory: Option<&Path>,
     env: impl Fn(&str) -> Option<String>,
 ) -> Result<(), ConfigError> {
-    let path = environment::present(&env, "RABBITMQ_ADVANCED_CONFIG_FILE")
-        .map_or_else(|| directory.join("advanced.config"), PathBuf::from);
-    if !path.is_file() {
-        return Ok(());
-    }
+    let named = environment::present(&env, "RABBITMQ_ADVANCED_CONFIG_FILE").map(PathBuf::from);
+    let path = named.or_else(|| Some(directory?.join("advanced.config")));
+    let Some(path) = path.filter(|path| path.is_file()) else { return Ok(()) };
     let text = text(&path)?;
     let terms = text.lines().map(|line| line.split('%').next().unwrap_or_default());
     let terms: String = terms.flat_map(str::split_whitespace).collect();

@@ -9,8 +9,7 @@
 //! [`rabbitmq`] says what its keys are here.
 //!
 //! Invariant: nothing here reads the process's own environment or arguments, and nothing is printed;
-//! [`command`] and [`Command::load`] are given both, and read only the files they name, and those of
-//! `/etc/rabbitmq`.
+//! [`command`] and [`Command::load`] are given both, and read only the files they name.
 
 mod environment;
 mod error;
@@ -27,7 +26,7 @@ mod tls;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use error::{ConfigError, Origin};
 pub use flags::Task;
@@ -37,9 +36,6 @@ pub use settings::{DiskLimit, LogFormat, Secret, Settings, Sync, TimeoutAction, 
 pub use tls::{LoginFrom, SanType, TlsVersion, Verify};
 
 use source::Assignment;
-
-/// Where RabbitMQ's packages and images put its files.
-const RABBITMQ_DIRECTORY: &str = "/etc/rabbitmq";
 
 /// What the command line asks for. It can be loaded again when the files have changed.
 #[derive(Clone, Debug)]
@@ -69,21 +65,13 @@ pub fn command(args: impl Iterator<Item = OsString>) -> Result<Command, ConfigEr
 impl Command {
     /// Reads files and environment.
     pub fn load(&self, env: impl Fn(&str) -> Option<String>) -> Result<Loaded, ConfigError> {
-        self.load_beside(Path::new(RABBITMQ_DIRECTORY), env)
-    }
-
-    fn load_beside(
-        &self,
-        rabbitmq: &Path,
-        env: impl Fn(&str) -> Option<String>,
-    ) -> Result<Loaded, ConfigError> {
         let mut loaded = Loaded {
             settings: Settings::default(),
             files: Vec::new(),
             warnings: Vec::new(),
             origins: BTreeMap::new(),
         };
-        let read = files::read(self.config.as_deref(), rabbitmq, &env)?;
+        let read = files::read(self.config.as_deref(), &env)?;
         loaded.files = read.files;
         loaded.warnings = read.warnings;
         loaded.apply(read.assignments)?;

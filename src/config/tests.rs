@@ -11,7 +11,7 @@ fn with(args: &[&str], variables: &[(&str, &str)]) -> Result<Settings, ConfigErr
     let args = std::iter::once("leveret").chain(args.iter().copied());
     let command = command(args.map(OsString::from))?;
     let env = |name: &str| variables.get(name).map(|&value| value.to_owned());
-    Ok(command.load_beside(Path::new("/no/such/directory"), env)?.settings)
+    Ok(command.load(env)?.settings)
 }
 
 fn with_file(text: &str) -> Result<Settings, ConfigError> {
@@ -246,7 +246,7 @@ fn variables_of_rabbitmq_and_its_images_are_read() {
 fn variables_that_do_nothing_are_warned_of() {
     let command = command(["leveret".into()].into_iter()).unwrap();
     let env = |name: &str| (name == "RABBITMQ_NODENAME").then(|| "rabbit@host".to_owned());
-    let loaded = command.load_beside(Path::new("/no/such/directory"), env).unwrap();
+    let loaded = command.load(env).unwrap();
     let expected = ["RABBITMQ_NODENAME has no effect: leveret names its node after the host"];
     assert_eq!(loaded.warnings, expected);
 }

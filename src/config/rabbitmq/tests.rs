@@ -8,15 +8,19 @@ use crate::config::{ConfigError, Loaded, Settings, command};
 /// The names of all settings of RabbitMQ 3.10 and the plugins that come with it, `$name` for what is free.
 const KEYS_3_10: &str = include_str!("tests/keys-3.10.txt");
 
+/// With RabbitMQ's files in a directory, unless `args` name others.
 fn load(
     args: &[&str],
     directory: &Path,
     variables: &[(&str, &str)],
 ) -> Result<Loaded, ConfigError> {
     let variables: HashMap<_, _> = variables.iter().copied().collect();
-    let args = std::iter::once("leveret").chain(args.iter().copied());
+    let named = args.is_empty() && directory.is_dir();
+    let named = named.then(|| ["--config", directory.to_str().unwrap()]);
+    let args = args.iter().copied().chain(named.into_iter().flatten());
+    let args = std::iter::once("leveret").chain(args);
     let env = |name: &str| variables.get(name).map(|&value| value.to_owned());
-    command(args.map(Into::into))?.load_beside(directory, env)
+    command(args.map(Into::into))?.load(env)
 }
 
 fn read(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
