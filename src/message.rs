@@ -238,7 +238,8 @@ pub fn write_address(out: &mut Vec<u8>, exchange: &[u8], routing_key: &[u8]) {
 }
 
 /// Where a message stands in its queue: queues number what they take in, from 1, without gaps to the
-/// eye of the publisher. A requeued message returns to its position (behaviour B6.13).
+/// eye of the publisher. A requeued message returns to its position, or gets a new one where it goes to
+/// the tail (behaviour B6.13).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default)]
 pub struct Position(pub u64);
 

@@ -260,12 +260,20 @@ async fn measure_declares_and_restarts() {
 /// nothing. The message itself is there however it was published.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quorum_queues_keep_transient_messages_and_their_counts() {
+    for limit in [20, -1] {
+        keep_transient_messages_and_their_counts(limit).await;
+    }
+}
+
+/// Without a limit each return gives the message another position.
+async fn keep_transient_messages_and_their_counts(delivery_limit: i32) {
     let data = tempfile::tempdir().unwrap();
     let mut broker = Broker::start(data.path());
     let mut channel = broker.channel().await;
     let durable = QueueDeclareOptions { durable: true, ..Default::default() };
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(delivery_limit));
     channel.queue_declare("q".into(), durable, arguments).await.unwrap();
     channel.confirm_select(Default::default()).await.unwrap();
     let properties = BasicProperties::default();

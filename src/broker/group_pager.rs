@@ -45,28 +45,6 @@ impl GroupPager {
         Self { inner, messages, writes: Arc::default() }
     }
 
-    /// What is written from here on may hold messages of a group.
-    pub(super) fn begin_group(&self) {
-        self.writes.lock().open += 1;
-    }
-
-    /// The group has ended there.
-    pub(super) fn end_group(&self, end: LogPosition) {
-        let mut writes = self.writes.lock();
-        writes.open -= 1;
-        writes.last_end = writes.last_end.max(end);
-        if writes.open > 0 {
-            return;
-        }
-        let end = writes.last_end;
-        let open = writes.waiting.iter_mut().filter(|write| write.after.is_none());
-        let any = open.map(|write| write.after = Some(end)).count() > 0;
-        drop(writes);
-        if any {
-            self.write_after(end);
-        }
-    }
-
     fn write_after(&self, position: LogPosition) {
         let (inner, writes) = (Arc::clone(&self.inner), Arc::clone(&self.writes));
         let write = move || {
@@ -125,6 +103,26 @@ impl Pager for GroupPager {
 
     fn when_relieved(&self, wake: Box<dyn FnOnce() + Send>) {
         self.inner.when_relieved(wake);
+    }
+
+    fn begin_group(&self) {
+        self.writes.lock().open += 1;
+    }
+
+    fn end_group(&self, end: LogPosition) {
+        let mut writes = self.writes.lock();
+        writes.open -= 1;
+        writes.last_end = writes.last_end.max(end);
+        if writes.open > 0 {
+            return;
+        }
+        let end = writes.last_end;
+        let open = writes.waiting.iter_mut().filter(|write| write.after.is_none());
+        let any = open.map(|write| write.after = Some(end)).count() > 0;
+        drop(writes);
+        if any {
+            self.write_after(end);
+        }
     }
 }
 

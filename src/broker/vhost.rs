@@ -30,7 +30,7 @@ use crate::queue::{
 };
 use crate::storage::{
     Change, Commit, DELAY_QUEUES, DefinitionStore, ExchangeRecord, Group, LogPosition,
-    MessageStore, QueueId, QueueRecord, StoreError,
+    MessageStore, Pager, QueueId, QueueRecord, StoreError,
 };
 use crate::time::Time;
 

@@ -70,6 +70,14 @@ impl Duplicates {
         true
     }
 
+    /// The message at a position is at another one.
+    pub(super) fn moved(&mut self, from: Position, to: Position) {
+        if let Some(value) = self.positions.remove(&from) {
+            self.positions.insert(to, value);
+            self.values.insert(value, to);
+        }
+    }
+
     fn leave(&mut self, position: Position) {
         if let Some(value) = self.positions.remove(&position) {
             self.values.remove(&value);

@@ -34,6 +34,7 @@ mod state;
 pub mod stats;
 mod stream;
 mod subscribers;
+mod tail;
 mod undelivered;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -395,7 +396,7 @@ impl Queue {
     /// How often messages have come back that are ready: positions, first and last, and how often.
     pub fn delivery_counts(&self) -> Vec<(Position, Position, u32)> {
         match &self.content {
-            Content::Queue(state) => state.lock().ready.delivery_counts(),
+            Content::Queue(state) => state.lock().delivery_counts(),
             Content::Stream(_) => Vec::new(),
         }
     }
@@ -491,7 +492,7 @@ impl Queue {
         }
     }
 
-    /// Messages come back and stand at their old positions. `released` says of which consumers they
+    /// Messages come back and stand at their old positions, or go to the tail. `released` says of which consumers they
     /// were counted deliveries; those of consumers that do not acknowledge are not counted, and come
     /// last.
     pub fn requeue(

@@ -42,7 +42,8 @@ pub(super) struct Ready {
 
 /// The order of a quorum queue: 32 priorities, and what came back before them all, in the order in which
 /// it came back, so that a message that fails is through with its attempts soon (behaviour B6.13,
-/// B8.10). Where attempts have no limit, it goes back to its place as in other queues.
+/// B8.10). Where attempts have no limit, it goes to the tail: a message that fails for ever holds up
+/// nobody.
 #[derive(Debug)]
 struct Quorum {
     returned_first: bool,
@@ -96,6 +97,11 @@ impl Ready {
         if let Some(quorum) = &mut self.quorum {
             quorum.returned_first = returned_first;
         }
+    }
+
+    /// What comes back goes behind the others.
+    pub(super) fn returned_last(&self) -> bool {
+        self.quorum.as_ref().is_some_and(|quorum| !quorum.returned_first)
     }
 
     /// How many there are, on disk too.

@@ -107,8 +107,9 @@ impl State {
             for queued in &mut messages {
                 queued.redelivered |=
                     leftover.is_some_and(|left| within(&left.delivered, queued.position));
-                queued.delivery_count =
-                    leftover.map_or(0, |left| count_at(&left.returned, queued.position));
+                // The segment has what was counted before it was written.
+                let counted = leftover.map_or(0, |left| count_at(&left.returned, queued.position));
+                queued.delivery_count = queued.delivery_count.max(counted);
             }
         }
         messages
@@ -128,6 +129,25 @@ impl State {
             }
         }
         delivered
+    }
+}
+
+impl State {
+    /// How often messages have come back, as far as a segment does not say: positions, first and last,
+    /// in order, and how often.
+    pub(super) fn delivery_counts(&self) -> Vec<(Position, Position, u32)> {
+        let mut counts = self.ready.delivery_counts();
+        let Some(leftover) = &self.leftover else { return counts };
+        for segment in self.ready.segments().filter(|segment| segment.recovered) {
+            for (first, last, count) in &leftover.returned {
+                let (first, last) = (segment.first.0.max(*first), segment.last.0.min(*last));
+                if first <= last {
+                    counts.push((Position(first), Position(last), *count));
+                }
+            }
+        }
+        counts.sort_unstable();
+        counts
     }
 }
 

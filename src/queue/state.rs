@@ -205,6 +205,7 @@ impl State {
                 effects.bury(queue, &self.options, queued, Reason::DeliveryLimit);
             }
         }
+        self.return_to_tail(queue, &mut items, now, effects);
         self.ready.put_back(items);
         // Length limits first: a requeue may push the queue over them, and then the head goes, which
         // often is the requeued message (behaviour B6.13).
@@ -298,13 +299,16 @@ fn tell(queue: &Queue, arrival: Arrival, effects: &mut Effects) -> Option<LogPos
 
 /// The earlier of the queue's and the message's time to live, from `now` (behaviour B8.1).
 fn deadline(message: &Message, options: &Options, now: Time) -> Time {
+    let ttl = time_to_live_millis(message, options);
+    ttl.map_or(Time::NEVER, |ttl| Time(now.0.saturating_add(ttl)))
+}
+
+pub(super) fn time_to_live_millis(message: &Message, options: &Options) -> Option<u64> {
     let own = if message.traits().expires { expiration_millis(message) } else { None };
-    let ttl = match (own, options.message_ttl_millis) {
-        (None, None) => return Time::NEVER,
-        (Some(ttl), None) | (None, Some(ttl)) => ttl,
-        (Some(own), Some(queue)) => own.min(queue),
-    };
-    Time(now.0.saturating_add(ttl))
+    match (own, options.message_ttl_millis) {
+        (Some(own), Some(queue)) => Some(own.min(queue)),
+        (own, queue) => own.or(queue),
+    }
 }
 
 /// The `expiration` property, which was checked when the message was published (behaviour B6.2).

@@ -47,6 +47,7 @@ mod rates;
 mod relocate;
 mod reply_to;
 mod restart;
+mod return_to_tail;
 mod settle;
 mod stats;
 mod stream_model;

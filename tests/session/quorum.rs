@@ -357,18 +357,6 @@ fn what_came_back_comes_first_in_the_order_of_its_return() {
     assert_eq!(peer.drain(1, "q"), ["b", "a", "c", "d"]);
 }
 
-#[test]
-fn without_a_limit_it_goes_to_its_old_place() {
-    let peer = World::new().open();
-    peer.declare_as(1, declare("q", [("x-delivery-limit", (-1).into())]));
-    peer.publish_texts(1, "q", &["a", "b", "c"]);
-    let tags: Vec<u64> = (0..3).map(|_| peer.get(1, "q").unwrap().delivery_tag).collect();
-    for n in [1, 0, 2] {
-        peer.nack(1, tags[n], true);
-    }
-    assert_eq!(peer.drain(1, "q"), ["a", "b", "c"]);
-}
-
 // B8.10, B13.6, B13.8.
 
 #[test]

@@ -63,3 +63,27 @@ def quorum_queue_refuses_a_global_prefetch_540(broker):
     channel.basic_qos(prefetch_count=3, global_qos=True)
     with refused(540, f"NOT_IMPLEMENTED - queue '{queue}' in vhost '/' does not support global qos"):
         channel.basic_consume(queue, lambda *_: None)
+
+
+@scenario
+def quorum_queue_without_a_limit_returns_to_the_tail(broker):
+    """RabbitMQ 3 has no limit unless told, and takes no negative one."""
+    channel = broker.channel()
+    server = channel.connection._impl.server_properties
+    is_rabbitmq_3 = server["product"] == "RabbitMQ" and server["version"].startswith("3.")
+    arguments = QUORUM if is_rabbitmq_3 else QUORUM | {"x-delivery-limit": -1}
+    queue = broker.queue(channel, durable=True, arguments=arguments)
+    channel.confirm_delivery()
+    for body in (b"a", b"b", b"c", b"d"):
+        channel.basic_publish("", queue, body)
+    tags = [get(channel, queue, auto_ack=False).tag for _ in range(3)]
+    channel.basic_nack(tags[1], requeue=True)
+    channel.basic_reject(tags[0], requeue=True)
+    broker.wait_ready(channel, queue, 3)
+    channel.basic_publish("", queue, b"e")
+    channel.basic_nack(tags[2], requeue=True)
+    broker.wait_ready(channel, queue, 5)
+    messages = drain(channel, queue)
+    equal([(m.body, m.redelivered, count(m)) for m in messages], [
+        (b"d", False, 0), (b"b", True, 1), (b"a", True, 1), (b"e", False, 0), (b"c", True, 1),
+    ])

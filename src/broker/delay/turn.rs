@@ -14,7 +14,7 @@ use crate::broker::topology::Routing;
 use crate::broker::vhost::Vhost;
 use crate::message::{Message, Position, Positions, Queued};
 use crate::queue::{Arrival, Effects, Got, Incoming, Queue, Settled};
-use crate::storage::{Group, Stored};
+use crate::storage::{Group, Pager, Stored};
 use crate::time::Time;
 
 /// Messages that a turn moves, and as many that it routes.

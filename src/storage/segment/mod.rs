@@ -31,7 +31,7 @@ pub use self::scan::Scanned;
 pub use self::store::SegmentStore;
 
 use super::range_map::RangeSet;
-use super::{QueueId, StoreError};
+use super::{LogPosition, QueueId, StoreError};
 use crate::message::{Position, Queued};
 use crate::time::Time;
 
@@ -224,6 +224,13 @@ pub trait Pager: Send + Sync {
 
     /// Calls `wake` when less is waiting to be written than now; at once when nothing is.
     fn when_relieved(&self, wake: Box<dyn FnOnce() + Send>);
+
+    /// What is written from here on may hold messages of a group of the store. They must not survive a
+    /// restart that the group does not; so the end has to be told as well.
+    fn begin_group(&self) {}
+
+    /// The group has ended there.
+    fn end_group(&self, _end: LogPosition) {}
 }
 
 #[cfg(test)]
