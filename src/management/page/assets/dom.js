@@ -37,7 +37,7 @@ export const tag = (text, kind, title) => h("span", { class: `tag ${kind ?? ""}`
 
 /** Names and values, one per row; rows without a value are left out. */
 export function facts(...rows) {
-  const shown = rows.filter((row) => row && row[1] !== undefined && row[1] !== null && row[1] !== "");
+  const shown = rows.filter((row) => row && row[1] !== undefined && row[1] !== null && row[1] !== false && row[1] !== "");
   return h("dl", { class: "facts" }, shown.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 
