@@ -50,6 +50,13 @@ impl Connected {
     ) -> Arc<Self> {
         Arc::new(Self { vhost, user, outbox, stats, client, inquiries: Inquiries::default() })
     }
+
+    /// Bytes of memory that it takes for what it reads, and for what its client has not taken: of the
+    /// messages among that only those on their way, not those that wait to be acknowledged.
+    pub fn memory(&self) -> (u64, u64) {
+        let output = self.stats.output_bytes.get() + self.outbox.waiting_bytes() as u64;
+        (self.stats.input_bytes.get(), output)
+    }
 }
 
 impl Client {

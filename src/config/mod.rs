@@ -6,7 +6,7 @@
 //!
 //! A key has one name everywhere: `frame_max` in the file is `LEVERET_FRAME_MAX` in the environment,
 //! and `data_dir` is `--data-dir` on the command line. A file may also be RabbitMQ's `rabbitmq.conf`;
-//! [`rabbitmq`] says what its keys are here.
+//! `rabbitmq` says what its keys are here.
 //!
 //! Invariant: nothing here reads the process's own environment or arguments, and nothing is printed;
 //! [`command`] and [`Command::load`] are given both, and read only the files they name.

@@ -81,6 +81,11 @@ impl Outbox {
         self.bytes_high.saturating_sub(self.bytes.load(Ordering::Relaxed))
     }
 
+    /// Bytes of messages that wait here.
+    pub fn waiting_bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// Takes over all of `deliveries`, which weigh `bytes`. When the connection has ended meanwhile
     /// they stay where they are and the answer is false: the caller puts them back.
     #[inline]

@@ -79,9 +79,10 @@ impl MemoryUse {
     pub(super) fn look(api: &Api) -> Self {
         let broker = &api.services.broker;
         let mut memory = Self { rates: api.rates.cost() as u64, ..Self::default() };
-        for (_, stats) in broker.connection_stats() {
-            memory.input += stats.input_bytes.get();
-            memory.output += stats.output_bytes.get();
+        for connected in broker.connections() {
+            let (input, output) = connected.memory();
+            memory.input += input;
+            memory.output += output;
         }
         for vhost in broker.vhosts() {
             for queue in vhost.all_queues() {

@@ -11,7 +11,7 @@
 //! happens on a connection), `sample` and `series` (what is measured), `report` (how it is shown).
 //!
 //! Times are honest: with a rate, a message's latency counts from when it was due, however late it was
-//! sent ([`pace`]).
+//! sent (`pace`).
 //!
 //! Invariant: nothing of the broker is imported but `protocol`; `login`, `client`, `producer`,
 //! `consumer`, `window` and `pace` have no socket and no clock.

@@ -327,6 +327,29 @@ fn memory_is_broken_down_by_what_it_is_for() {
 }
 
 #[test]
+fn who_does_not_read_is_told_by_the_memory_of_the_connection() {
+    let (world, api) = start();
+    let (deaf, peer) = (world.open(), world.open());
+    peer.declare(1, "q");
+    deaf.consume_no_ack(1, "q", "c");
+    let look = || {
+        let all = metrics(&api, "/metrics").value("leveret_connection_memory_bytes", "");
+        let written = get(&api, "guest", "/api/nodes")[0]["name"].as_str().unwrap().to_owned();
+        let memory = get(&api, "guest", &format!("/api/nodes/{written}/memory"))["memory"].clone();
+        (all.unwrap(), memory["connection_writers"].as_u64().unwrap())
+    };
+    let before = look();
+    deaf.stop_reading();
+    peer.publish_texts(1, "q", &["x".repeat(100_000).as_str(); 3]);
+    let after = look();
+    assert!(after.0 >= before.0 + 300_000.0, "{before:?} {after:?}");
+    assert!(after.1 >= before.1 + 300_000, "{before:?} {after:?}");
+    deaf.resume_reading();
+    world.advance(Duration::from_secs(1));
+    assert_eq!(look().1, before.1);
+}
+
+#[test]
 fn metrics_count_what_clients_do() {
     let (world, api) = start();
     let _peer = work(&world);

@@ -66,6 +66,8 @@ struct Shown {
     channels: usize,
     #[serde(flatten)]
     past: Map<String, Value>,
+    /// Bytes that its buffers and the messages on their way to the client take.
+    memory: u64,
     reductions: u64,
     garbage_collection: Value,
 }
@@ -114,6 +116,7 @@ pub(super) fn details(connected: &Connected) -> Value {
 }
 
 fn shown(api: &Api, node: &str, ranges: &Ranges, item: &Item) -> Shown {
+    let (input, output) = item.connected.memory();
     let mut past = Map::new();
     api.rates.put_connection(&mut past, &item.connected.stats, ranges);
     let Connected { vhost, user, client, .. } = &*item.connected;
@@ -155,6 +158,7 @@ fn shown(api: &Api, node: &str, ranges: &Ranges, item: &Item) -> Shown {
         state: item.report.as_ref().map_or("closing", |report| report.state),
         channels: item.report.as_ref().map_or(0, |report| report.channels.len()),
         past,
+        memory: input + output,
         reductions: 0,
         garbage_collection: json!({}),
     }

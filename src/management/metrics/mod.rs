@@ -24,7 +24,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use self::object::{
-    CHANNELS, CLUSTER_EXCHANGES, CONNECTIONS, EXCHANGES, Metric, QUEUE_AGES, QUEUES, each, sum,
+    CHANNELS, CLUSTER_EXCHANGES, CONNECTION_MEMORY, CONNECTIONS, EXCHANGES, Metric, QUEUE_AGES,
+    QUEUES, each, sum,
 };
 use self::text::{Family, Kind, Text, sample};
 use super::Api;
@@ -72,6 +73,7 @@ async fn aggregated(State(api): State<Arc<Api>>) -> Response {
     families.extend(CHANNELS.iter().map(|metric| sum(PREFIX, metric, &channels)));
     let connections = rows::connections(&api, &vhosts);
     families.extend(CONNECTIONS.iter().map(|metric| sum(PREFIX, metric, &connections)));
+    families.extend(CONNECTION_MEMORY.iter().map(|metric| sum(OWN, metric, &connections)));
     let oldest = queues.iter().map(|queue| queue.age_seconds).fold(0.0, f64::max);
     let help = "How long ago the oldest of the messages that are next in queues came in";
     let name = format!("{OWN}oldest_message_age_seconds");
@@ -90,6 +92,8 @@ async fn per_object(State(api): State<Arc<Api>>) -> Response {
     families.extend(CHANNELS.iter().map(|it| each(PREFIX, it, &channels, |row| &row.labels)));
     let connections = Arc::new(rows::connections(&api, &vhosts));
     families.extend(CONNECTIONS.iter().map(|it| each(PREFIX, it, &connections, |row| &row.labels)));
+    let memory = CONNECTION_MEMORY.iter();
+    families.extend(memory.map(|it| each(OWN, it, &connections, |row| &row.labels)));
     answer(families)
 }
 

@@ -353,6 +353,15 @@ pub(super) static CONNECTIONS: &[Metric<ConnectionRow>] = &[
     }),
 ];
 
+/// One of our own.
+pub(super) static CONNECTION_MEMORY: &[Metric<ConnectionRow>] = &[metric(
+    CONNECTION,
+    "connection_memory_bytes",
+    Gauge,
+    "Memory for the buffers of a connection and the messages on their way to its client",
+    |c| c.memory as f64,
+)];
+
 pub(super) static EXCHANGES: &[Metric<ExchangeRow>] = &[
     metric(
         "exchange_metrics",

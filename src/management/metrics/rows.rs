@@ -27,6 +27,7 @@ pub(super) struct ConnectionRow {
     pub labels: String,
     pub stats: Arc<ConnectionStats>,
     pub channels: usize,
+    pub memory: u64,
 }
 
 pub(super) struct ChannelRow {
@@ -71,11 +72,13 @@ pub(super) fn exchanges(vhosts: &[Arc<Vhost>]) -> Vec<ExchangeRow> {
 pub(super) fn connections(api: &Api, vhosts: &[Arc<Vhost>]) -> Vec<ConnectionRow> {
     let mut rows = Vec::new();
     for vhost in vhosts {
-        for stats in api.services.broker.stats_in(&vhost.name) {
+        let all = api.services.broker.connections().into_iter();
+        for connected in all.filter(|connected| connected.vhost == vhost.name) {
+            let stats = Arc::clone(&connected.stats);
             let Some(name) = stats.name.get() else { continue };
             let labels = labels(&[("connection", name), ("vhost", vhost.name.as_str())]);
-            let channels = stats.channel_count();
-            rows.push(ConnectionRow { labels, stats, channels });
+            let (channels, (input, output)) = (stats.channel_count(), connected.memory());
+            rows.push(ConnectionRow { labels, stats, channels, memory: input + output });
         }
     }
     rows
