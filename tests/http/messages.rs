@@ -247,3 +247,19 @@ fn what_is_not_empty_is_not_deleted_if_empty() {
     send(&api, "DELETE", "queues/%2F/q?if-empty=true", &json!({})).expect(400, &reason);
     send(&api, "DELETE", "queues/%2F/q?if-empty=false&if-unused=true", &json!({})).expect(204, "");
 }
+
+#[test]
+fn letters_that_have_to_arrive_are_shown_while_they_wait() {
+    let api = start();
+    let arguments = json!({
+        "x-queue-type": "quorum", "x-overflow": "reject-publish",
+        "x-dead-letter-exchange": "not.there", "x-dead-letter-strategy": "at-least-once",
+    });
+    let body = json!({ "durable": true, "arguments": arguments });
+    send(&api, "PUT", "queues/%2F/q", &body).expect(201, "");
+    publish(&api, "amq.default", json!({}), "x").expect(200, r#"{"routed":true}"#);
+    let waiting = || api.get("guest", "/api/queues/%2F/q").json()["messages_dlx"].clone();
+    assert_eq!(waiting(), 0);
+    assert_eq!(payloads(&get(&api, 1, "reject_requeue_false")), ["x"]);
+    assert_eq!(waiting(), 1);
+}

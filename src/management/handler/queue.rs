@@ -105,6 +105,9 @@ struct Live {
     owner_pid_details: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     leader: Option<String>,
+    /// Dead letters of a quorum queue that have to arrive and could not yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages_dlx: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,6 +195,7 @@ fn live(api: &Api, node: &str, item: &Item, figures: &QueueFigures) -> Live {
     let bytes = figures.ready_bytes + figures.unacked_bytes;
     // One node has all of it.
     let replicated = queue.kind() != QueueKind::Classic;
+    let is_quorum = queue.kind() == QueueKind::Quorum;
     let owner = queue.declaration.owner.and_then(|owner| api.services.broker.connected(owner));
     Live {
         effective_policy_definition: table_to_json(&applied.definition()),
@@ -220,6 +224,7 @@ fn live(api: &Api, node: &str, item: &Item, figures: &QueueFigures) -> Live {
         reductions: 0,
         owner_pid_details: owner.map(|owner| super::connection::details(&owner)),
         leader: replicated.then(|| node.to_owned()),
+        messages_dlx: is_quorum.then_some(figures.counts.dead_letters),
         members: replicated.then(|| vec![node.to_owned()]),
         online: replicated.then(|| vec![node.to_owned()]),
     }
