@@ -12,7 +12,9 @@ use leveret::auth::{Authenticator, Backend, PasswordHash, Patterns, Tag, User, U
 use leveret::broker::{Broker, Found, Limits};
 use leveret::config::{self, ConfigError, Settings, Task};
 use leveret::log::Log;
-use leveret::management::{self, Bound, Listener, Management, ManagementError, Protocol};
+use leveret::management::{
+    self, Bound, DefinitionFiles, Listener, Management, ManagementError, Protocol,
+};
 use leveret::queue::{Budget, TimeoutAction};
 use leveret::server::clock::Clock;
 use leveret::server::{Keepalive, KeySource, Listen, Resources, Server, ServerError};
@@ -103,6 +105,8 @@ async fn serve(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let files = settings.load_definitions.as_deref();
+    let files = files.map(DefinitionFiles::read).transpose()?;
     let directory = DataDirectory::open(&settings.data_dir)?;
     let tls = tls::Options::of(settings).map(Tls::load).transpose()?.map(Arc::new);
     // Whoever asks over HTTP while the broker recovers waits for the answer.
@@ -111,9 +115,14 @@ async fn serve(
     let (failed, mut failure) = mpsc::unbounded_channel();
     let (broker, stores) = recover(settings, &directory, clock, failed)?;
     let (oauth2, keys) = tokens(settings)?;
-    let authenticator = users(settings, &broker, &stores.definitions)?;
+    let has_users = files.as_ref().is_some_and(DefinitionFiles::has_users);
+    let authenticator = users(settings, &broker, &stores.definitions, has_users)?;
     let authenticator = authenticator.with_backends(backends(settings), oauth2);
     let services = services(settings, Arc::clone(&broker), authenticator);
+    if let Some(files) = files {
+        let skip = settings.definitions_skip_if_unchanged;
+        files.load(&broker, &services.authenticator, skip, clock.now())?;
+    }
     let mut resources = Resources::new(
         Arc::new(RealDisk),
         directory.path().to_owned(),
@@ -386,16 +395,18 @@ fn report_ready(server: &Server, management: Option<&Management>) {
     say(std::io::stderr(), &format!("leveret {version} ready: {}", addresses.join(", ")));
 }
 
-/// Users as they were left. Only a broker that never had any begins with the default ones.
+/// Users as they were left. Only a broker that never had any begins with the default one, unless
+/// it is about to load some.
 fn users(
     settings: &Settings,
     broker: &Broker,
     definitions: &Arc<RedbDefinitions>,
+    some_are_loaded: bool,
 ) -> Result<Authenticator, Box<dyn std::error::Error>> {
     let kept = definitions.load_access()?;
     let loopback_users = settings.loopback_users.clone();
     let authenticator = Authenticator::with_store(loopback_users, Arc::clone(definitions) as _);
-    if !kept.defaults_made {
+    if !kept.defaults_made && !some_are_loaded {
         broker.create_vhost(&settings.default_vhost);
         let user = User {
             name: settings.default_user.clone(),

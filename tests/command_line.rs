@@ -4,6 +4,8 @@
 
 #[path = "support/certificates.rs"]
 mod certificates;
+#[path = "command_line/definitions.rs"]
+mod definitions;
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/socket.rs"]

@@ -65,6 +65,11 @@ impl Authenticator {
         Ok(())
     }
 
+    /// The store has its users from elsewhere: it needs none to start with, not even later.
+    pub fn forgo_first_user(&self) {
+        self.commit(AccessChange::DefaultsMade, unheard());
+    }
+
     /// Adds the user, or replaces the one of that name, who keeps the permissions and those
     /// connections that are open. Says whether there was one.
     pub fn put_user(&self, user: User, done: Done) -> (bool, Commit) {

@@ -113,6 +113,11 @@ pub struct Settings {
     pub default_permission_write: String,
     /// The same for what it may read from. Default `.*`.
     pub default_permission_read: String,
+    /// A file of definitions that are imported at every start, or a directory of such `*.json`. A new
+    /// broker whose definitions have users has no `default_user`. Default none.
+    pub load_definitions: Option<PathBuf>,
+    /// Whether that is left out when the files are those of the last time. Default false.
+    pub definitions_skip_if_unchanged: bool,
     /// Users who may log in from this machine only. Default `guest`.
     pub loopback_users: Vec<UserName>,
     /// The largest frame offered to clients, in bytes, all of it counted. Default 131072; 4096 to
@@ -276,6 +281,8 @@ keys! {
     default_permission_configure,
     default_permission_write,
     default_permission_read,
+    load_definitions,
+    definitions_skip_if_unchanged,
     loopback_users,
     frame_max,
     channel_max,
@@ -385,6 +392,12 @@ impl Settings {
             }
             "default_permission_write" => self.default_permission_write = expression(value)?,
             "default_permission_read" => self.default_permission_read = expression(value)?,
+            "load_definitions" => {
+                self.load_definitions = value.optional(|value| Ok(value.text()?.into()))?;
+            }
+            "definitions_skip_if_unchanged" => {
+                self.definitions_skip_if_unchanged = value.boolean()?;
+            }
             "loopback_users" => {
                 self.loopback_users = value.list(|user| user.name().map(UserName::from))?;
             }
@@ -532,6 +545,8 @@ impl Default for Settings {
             default_permission_configure: ".*".to_owned(),
             default_permission_write: ".*".to_owned(),
             default_permission_read: ".*".to_owned(),
+            load_definitions: None,
+            definitions_skip_if_unchanged: false,
             loopback_users: vec!["guest".into()],
             // Some clients size their tables by these three: they are what RabbitMQ offers.
             frame_max: 131_072,

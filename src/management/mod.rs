@@ -37,6 +37,7 @@ use std::thread;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+pub use self::definitions::{DefinitionFiles, DefinitionsError};
 pub use self::machine::Node;
 
 use self::machine::Machine;

@@ -54,6 +54,17 @@ impl Refusal {
         }
     }
 
+    /// Its reason in one line, for whom it does not reach over HTTP.
+    pub(super) fn sentence(&self) -> String {
+        let reason = match self {
+            Self::BadRequest(reason) => reason.as_ref(),
+            Self::Missing(reason) | Self::Invalid { reason, .. } => reason.as_str(),
+            Self::NotAuthorised(reason) | Self::Blocked(reason) => reason,
+            other => return format!("{other:?}"),
+        };
+        reason.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     fn body(status: StatusCode, error: &str, reason: &str) -> Response {
         (status, Json(json!({ "error": error, "reason": reason }))).into_response()
     }

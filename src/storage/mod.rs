@@ -207,6 +207,30 @@ pub trait DefinitionStore: Send + Sync {
 
     /// Blocks until the first `count` changes are durable. For threads that may wait.
     fn wait_committed(&self, count: u64) -> Result<(), StoreError>;
+
+    /// From here to [`release`](Self::release) nothing becomes durable; then all that was handed in
+    /// does at once, whoever handed it in. A store that keeps nothing has nothing to hold.
+    fn hold(&self) {}
+
+    fn release(&self) {}
+}
+
+/// Changes that survive a crash together or not at all: those that are handed in while this lives, and
+/// nothing may wait for one of them meanwhile.
+#[must_use = "what is not held is made durable piece by piece"]
+pub struct Together<'a>(&'a dyn DefinitionStore);
+
+impl<'a> Together<'a> {
+    pub fn new(store: &'a dyn DefinitionStore) -> Self {
+        store.hold();
+        Self(store)
+    }
+}
+
+impl Drop for Together<'_> {
+    fn drop(&mut self) {
+        self.0.release();
+    }
 }
 
 /// How far the store's log has got. Everything handed in before a position is behind it.

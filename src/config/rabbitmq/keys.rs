@@ -42,9 +42,6 @@ const IN_THE_FILE: Meaning =
 const DEFAULTS: Meaning =
     Refused("is not supported: make users, policies and limits of vhosts over HTTP");
 
-const LATER: Meaning =
-    Refused("is not supported: import definitions over HTTP when the broker runs");
-
 pub(super) fn find(key: &[String]) -> Option<Meaning> {
     KEYS.iter().find(|(pattern, _)| fits(pattern, key)).map(|&(_, meaning)| meaning)
 }
@@ -245,10 +242,10 @@ const KEYS: &[(&str, Meaning)] = &[
     ("mirroring_sync_max_throughput", MIRRORS),
     ("vhost_restart_strategy", Accepted),
     // Definitions.
-    ("load_definitions", LATER),
-    ("definitions.local.path", LATER),
-    ("management.load_definitions", LATER),
-    ("definitions.skip_if_unchanged", Accepted),
+    ("load_definitions", Ours("load_definitions", Path)),
+    ("definitions.local.path", Ours("load_definitions", Path)),
+    ("management.load_definitions", Ours("load_definitions", Path)),
+    ("definitions.skip_if_unchanged", Ours("definitions_skip_if_unchanged", Whether)),
     ("definitions.hashing.algorithm", Accepted),
     (
         "definitions.import_backend",

@@ -334,16 +334,29 @@ fn what_would_be_believed_to_work_is_refused() {
             "default_users.qa.password: is not supported: make users, policies and limits of vhosts over HTTP",
         ),
         (
-            "load_definitions = x.json",
-            "load_definitions: is not supported: import definitions over HTTP when the broker runs",
-        ),
-        (
             "definitions.https.url = https://x",
             "definitions.https.url: is not supported: definitions are read from a file",
         ),
     ] {
         refuse(line, &format!("1: {expected}"));
     }
+}
+
+#[test]
+fn definitions_have_three_names() {
+    for key in ["load_definitions", "definitions.local.path", "management.load_definitions"] {
+        check(&format!("{key} = /etc/d.json"), &["load_definitions = \"/etc/d.json\""], &[]);
+    }
+    check(
+        "definitions.import_backend = local_filesystem\ndefinitions.local.path = /etc/d\n\
+         definitions.skip_if_unchanged = true",
+        &["load_definitions = \"/etc/d\"", "definitions_skip_if_unchanged = true"],
+        &[],
+    );
+    refuse(
+        "definitions.import_backend = https",
+        "1: definitions.import_backend: is not supported: definitions are read from a file or a directory",
+    );
 }
 
 #[test]

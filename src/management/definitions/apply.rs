@@ -2,27 +2,74 @@
 
 use std::sync::Arc;
 
-use super::Document;
 use super::read::{BindingEntry, PermissionEntry, TopicEntry};
-use crate::auth::{Patterns, unheard};
+use super::{Document, Target};
+use crate::auth::{NotPermitted, Patterns, unheard};
 use crate::broker::{BindingEnd, Flags, Vhost};
-use crate::management::Api;
-use crate::management::commit::{completion, wait};
-use crate::management::handler::{NOBODY, finish};
-use crate::management::refusal::Refusal;
-use crate::names::{ExchangeName, QueueName, VhostName};
+use crate::management::handler::NOBODY;
+use crate::names::{ExchangeName, QueueName};
 use crate::protocol::AmqpError;
 use crate::queue::{Declaration, Effects};
-use crate::storage::{Done, StoreError};
+use crate::storage::{Done, StoreError, Together};
+use crate::time::Time;
 
-/// Returns when all of it is durable.
-pub(crate) async fn apply(document: Document, api: &Api) -> Result<(), Refusal> {
-    let broker = &api.services.broker;
-    change(document, api)?;
-    let (notify, committed) = completion();
-    let store = broker.definition_store();
-    let commit = store.when_committed(store.requested(), notify());
-    wait(commit, committed).await
+/// Everything changes at once, and becomes durable in one commit: a crash finds all of it or nothing.
+/// What somebody else has changed since the document was checked is left as it became, as if the
+/// document had come just before.
+pub(crate) fn apply(document: Document, target: Target<'_>) {
+    let Target { broker, authenticator, now } = target;
+    let _together = Together::new(&**broker.definition_store());
+    for user in document.users {
+        authenticator.put_user(user, unheard());
+    }
+    for (name, metadata) in document.vhosts {
+        broker.put_vhost(&name, metadata, &quiet);
+    }
+    for PermissionEntry { user, vhost, configure, write, read } in &document.permissions {
+        let patterns = Patterns { configure, write, read };
+        let permitted = authenticator.permit(user, vhost, patterns, unheard());
+        or_left_out("permission", user.as_str(), permitted.map_err(as_text));
+    }
+    for TopicEntry { user, vhost, exchange, write, read } in &document.topic_permissions {
+        let permitted =
+            authenticator.permit_topics(user, vhost, exchange, (write, read), unheard());
+        or_left_out("topic permission", user.as_str(), permitted.map_err(as_text));
+    }
+    for (name, value) in document.global_parameters {
+        broker.put_global_parameter(&name, value, &quiet);
+    }
+    // One that is not there any more has taken along what is in it.
+    let vhost = |name: &crate::names::VhostName| broker.vhost(name.as_str());
+    for (name, parameter) in document.parameters {
+        if let Some(vhost) = vhost(&name) {
+            vhost.put_parameter(parameter, &quiet);
+        }
+    }
+    for (name, policy) in document.policies {
+        let Some(vhost) = vhost(&name) else { continue };
+        let mut effects = Effects::default();
+        vhost.put_policy(policy, now, &mut effects, &quiet);
+        finish(&vhost, now, effects);
+    }
+    for (name, exchange, declaration) in document.exchanges {
+        let Some(vhost) = vhost(&name) else { continue };
+        if vhost.expect_exchange(exchange.as_str()).is_err() {
+            let declared = vhost.declare_exchange(&exchange, declaration, &quiet);
+            or_left_out("exchange", exchange.as_str(), declared.map_err(|error| error.text));
+        }
+    }
+    for (name, queue, declaration) in document.queues {
+        let Some(vhost) = vhost(&name) else { continue };
+        if vhost.find_queue(queue.as_str()).is_none() {
+            let declared = declare_queue(&vhost, &queue, &declaration, now);
+            or_left_out("queue", queue.as_str(), declared.map_err(|error| error.text));
+        }
+    }
+    for binding in document.bindings {
+        if let Some(vhost) = vhost(&binding.vhost) {
+            bind(&vhost, binding);
+        }
+    }
 }
 
 /// Called when one of many changes is durable: the last one's commit is everybody's.
@@ -34,66 +81,27 @@ fn quiet() -> Done {
     })
 }
 
-fn change(document: Document, api: &Api) -> Result<(), Refusal> {
-    let (broker, authenticator) = (&api.services.broker, &api.services.authenticator);
-    for user in document.users {
-        authenticator.put_user(user, unheard());
+fn as_text(why: NotPermitted) -> String {
+    why.to_string()
+}
+
+/// It was checked before: somebody was faster.
+fn or_left_out<T>(what: &str, name: &str, done: Result<T, String>) {
+    if let Err(why) = done {
+        tracing::warn!(name, why, "a {what} was left out, which has changed during the import");
     }
-    for (name, metadata) in document.vhosts {
-        broker.put_vhost(&name, metadata, &quiet);
-    }
-    let refuse = |why: String| Refusal::BadRequest(why.into());
-    for PermissionEntry { user, vhost, configure, write, read } in &document.permissions {
-        let patterns = Patterns { configure, write, read };
-        let permitted = authenticator.permit(user, vhost, patterns, unheard());
-        permitted.map_err(|why| refuse(why.to_string()))?;
-    }
-    for TopicEntry { user, vhost, exchange, write, read } in &document.topic_permissions {
-        let permitted =
-            authenticator.permit_topics(user, vhost, exchange, (write, read), unheard());
-        permitted.map_err(|why| refuse(why.to_string()))?;
-    }
-    for (name, value) in document.global_parameters {
-        broker.put_global_parameter(&name, value, &quiet);
-    }
-    let vhost = |name: &VhostName| {
-        // Somebody may have deleted it just now.
-        let gone = || Refusal::BadRequest(format!("no_such_vhost: {name}").into());
-        broker.vhost(name.as_str()).ok_or_else(gone)
-    };
-    for (name, parameter) in document.parameters {
-        vhost(&name)?.put_parameter(parameter, &quiet);
-    }
-    for (name, policy) in document.policies {
-        let vhost = vhost(&name)?;
-        let mut effects = Effects::default();
-        vhost.put_policy(policy, api.now(), &mut effects, &quiet);
-        finish(api, &vhost, effects);
-    }
-    for (name, exchange, declaration) in document.exchanges {
-        let vhost = vhost(&name)?;
-        if vhost.expect_exchange(exchange.as_str()).is_err() {
-            vhost.declare_exchange(&exchange, declaration, &quiet)?;
-        }
-    }
-    for (name, queue, declaration) in document.queues {
-        let vhost = vhost(&name)?;
-        if vhost.find_queue(queue.as_str()).is_none() {
-            declare_queue(api, &vhost, &queue, &declaration)?;
-        }
-    }
-    for binding in document.bindings {
-        let vhost = vhost(&binding.vhost)?;
-        bind(&vhost, binding);
-    }
-    Ok(())
+}
+
+fn finish(vhost: &Arc<Vhost>, now: Time, mut effects: Effects) {
+    vhost.act(now, &mut effects);
+    effects.wakes.ring();
 }
 
 fn declare_queue(
-    api: &Api,
     vhost: &Arc<Vhost>,
     name: &QueueName,
     declaration: &Declaration,
+    now: Time,
 ) -> Result<(), AmqpError> {
     let Declaration { durable, auto_delete, ref arguments, .. } = *declaration;
     let flags = Flags { durable, exclusive: false, auto_delete, arguments };
@@ -101,8 +109,8 @@ fn declare_queue(
     let found = vhost.declare_queue(name, NOBODY, &declared, &flags, &quiet)?;
     let mut effects = Effects::default();
     // Its time of disuse begins.
-    found.queue.declared(api.now(), &mut effects);
-    finish(api, vhost, effects);
+    found.queue.declared(now, &mut effects);
+    finish(vhost, now, effects);
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::FILES_HASH;
 use crate::broker::{
     COMPATIBLE_VERSION, FoundBinding, FoundEnd, Policy, PolicyScope, Vhost, WhichBindings,
     node_name,
@@ -110,6 +111,7 @@ pub(crate) fn broker(api: &Api) -> Broker {
         global_parameters: broker
             .global_parameters()
             .iter()
+            .filter(|(name, _)| name != FILES_HASH)
             .map(|(name, value)| json!({ "name": name, "value": parsed(value) }))
             .collect(),
         policies: all(&policies),

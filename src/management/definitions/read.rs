@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::{Target, is_own};
 use crate::auth::{HashingAlgorithm, PasswordHash, Pattern, Tag, User};
 use crate::broker::{
     Broker, ExchangeDeclaration, Policy, PolicyScope, VhostMetadata, resource_exchange,
     resource_queue,
 };
 use crate::exchange::ExchangeKind;
-use crate::management::Api;
 use crate::management::body::{boolean, integer, table, tags, text};
 use crate::management::handler::policy_terms;
 use crate::management::refusal::Refusal;
@@ -69,16 +69,38 @@ fn refuse<T>(reason: String) -> Result<T, Refusal> {
     Err(Refusal::BadRequest(reason.into()))
 }
 
-/// The objects under `key`; none if it is not there.
-fn objects<'a>(document: &'a Object, key: &str) -> Result<Vec<&'a Object>, Refusal> {
-    let wrong = || Refusal::BadRequest(format!("'{key}' must be a list of objects").into());
-    match document.get(key) {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(items)) => {
-            items.iter().map(|item| item.as_object().ok_or_else(wrong)).collect()
+/// What is wrong in documents.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    /// Which of them.
+    pub(crate) document: usize,
+    /// The entry of one of its lists, such as `queues[3]`.
+    pub(crate) entry: Option<String>,
+    pub(crate) refusal: Refusal,
+}
+
+/// Reads the objects under `key`; none if it is not there.
+fn each(
+    documents: &[Object],
+    key: &str,
+    mut read: impl FnMut(&Object) -> Result<(), Refusal>,
+) -> Result<(), Wrong> {
+    for (document, object) in documents.iter().enumerate() {
+        let refuse = || Refusal::BadRequest(format!("'{key}' must be a list of objects").into());
+        let items = match object.get(key) {
+            None | Some(Value::Null) => continue,
+            Some(Value::Array(items)) => items,
+            Some(_) => return Err(Wrong { document, entry: None, refusal: refuse() }),
+        };
+        for (index, item) in items.iter().enumerate() {
+            item.as_object().ok_or_else(refuse).and_then(&mut read).map_err(|refusal| Wrong {
+                document,
+                entry: Some(format!("{key}[{index}]")),
+                refusal,
+            })?;
         }
-        Some(_) => Err(wrong()),
     }
+    Ok(())
 }
 
 /// The text under `key`, which has to be there.
@@ -91,39 +113,35 @@ fn name(object: &Object, key: &str) -> Result<String, Refusal> {
 }
 
 impl Document {
-    /// Reads the definitions of a whole broker, or those of one vhost.
+    /// Reads documents as if they were one: the definitions of a whole broker, or those of one vhost.
     pub(crate) fn read(
-        document: &Object,
+        documents: &[Object],
         only: Option<&VhostName>,
-        api: &Api,
-    ) -> Result<Self, Refusal> {
-        let mut reader = Reader { api, only, vhosts: HashMap::new(), read: Self::default() };
+        target: Target<'_>,
+    ) -> Result<Self, Wrong> {
+        let mut reader = Reader { target, only, vhosts: HashMap::new(), read: Self::default() };
         if only.is_none() {
-            objects(document, "users")?.into_iter().try_for_each(|it| reader.user(it))?;
-            objects(document, "vhosts")?.into_iter().try_for_each(|it| reader.vhost(it))?;
-            objects(document, "permissions")?
-                .into_iter()
-                .try_for_each(|it| reader.permission(it))?;
-            let topics = objects(document, "topic_permissions")?;
-            topics.into_iter().try_for_each(|it| reader.topic_permission(it))?;
-            let globals = objects(document, "global_parameters")?;
-            globals.into_iter().try_for_each(|it| reader.global_parameter(it))?;
+            each(documents, "users", |it| reader.user(it))?;
+            each(documents, "vhosts", |it| reader.vhost(it))?;
+            each(documents, "permissions", |it| reader.permission(it))?;
+            each(documents, "topic_permissions", |it| reader.topic_permission(it))?;
+            each(documents, "global_parameters", |it| reader.global_parameter(it))?;
         }
-        objects(document, "parameters")?.into_iter().try_for_each(|it| reader.parameter(it))?;
-        objects(document, "policies")?
-            .into_iter()
-            .try_for_each(|it| reader.policy(PolicyScope::User, it))?;
-        objects(document, "exchanges")?.into_iter().try_for_each(|it| reader.exchange(it))?;
-        objects(document, "queues")?.into_iter().try_for_each(|it| reader.queue(it))?;
-        objects(document, "bindings")?.into_iter().try_for_each(|it| reader.binding(it))?;
-        reader.check_queue_limits()?;
+        each(documents, "parameters", |it| reader.parameter(it))?;
+        each(documents, "policies", |it| reader.policy(PolicyScope::User, it))?;
+        each(documents, "exchanges", |it| reader.exchange(it))?;
+        each(documents, "queues", |it| reader.queue(it))?;
+        each(documents, "bindings", |it| reader.binding(it))?;
+        let last = documents.len().saturating_sub(1);
+        let of_last = |refusal| Wrong { document: last, entry: None, refusal };
+        reader.check_queue_limits().map_err(of_last)?;
         reader.read.vhosts.extend(reader.vhosts);
         Ok(reader.read)
     }
 }
 
 struct Reader<'a> {
-    api: &'a Api,
+    target: Target<'a>,
     only: Option<&'a VhostName>,
     /// Those that are made or changed, as they will be.
     vhosts: HashMap<VhostName, VhostMetadata>,
@@ -132,13 +150,13 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn broker(&self) -> &Arc<Broker> {
-        &self.api.services.broker
+        self.target.broker
     }
 
     fn user(&mut self, object: &Object) -> Result<(), Refusal> {
         let name = UserName::from(name(object, "name")?);
         let Some(tags) = tags(object)? else { return refuse("tags_not_present".to_owned()) };
-        let users = self.api.services.authenticator.users();
+        let users = self.target.authenticator.users();
         let mut limits = users.find(&name).map(|user| user.limits).unwrap_or_default();
         for (limit, max) in given_limits(object.get("limits"))? {
             match limits.named(&limit) {
@@ -195,7 +213,7 @@ impl Reader<'_> {
     fn known_user(&self, object: &Object) -> Result<UserName, Refusal> {
         let user = UserName::from(name(object, "user")?);
         let is_new = self.read.users.iter().any(|new| new.name == user);
-        match is_new || self.api.services.authenticator.users().find(&user).is_some() {
+        match is_new || self.target.authenticator.users().find(&user).is_some() {
             true => Ok(user),
             false => refuse(format!("no_such_user: {user}")),
         }
@@ -224,8 +242,7 @@ impl Reader<'_> {
         let Some(value) = object.get("value") else {
             return refuse("[{key_missing,value}]".to_owned());
         };
-        // Each broker has its own.
-        if name != "internal_cluster_id" {
+        if !is_own(&name) {
             self.read.global_parameters.push((name, value.to_string()));
         }
         Ok(())

@@ -15,9 +15,11 @@ use serde_json::{Map, Value};
 use super::Name;
 use crate::management::Api;
 use crate::management::caller::Administrator;
+use crate::management::commit::{completion, wait};
 use crate::management::definitions::{Document, apply, export};
 use crate::management::query::Query;
 use crate::management::refusal::Refusal;
+use crate::names::VhostName;
 
 pub(super) fn router() -> Router<Arc<Api>> {
     Router::new()
@@ -59,10 +61,9 @@ async fn import(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
-    let document = Document::read(&document(&headers, &body)?, None, &api)?;
+    let document = read(&headers, &body, None, &api)?;
     tracing::info!(by = %administrator.name(), "definitions imported");
-    apply(document, &api).await?;
-    Ok(StatusCode::NO_CONTENT)
+    take(document, &api).await
 }
 
 async fn import_vhost(
@@ -73,9 +74,28 @@ async fn import_vhost(
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
     let vhost = api.services.broker.vhost(&vhost).ok_or_else(|| Refusal::NotFound.or_no_vhost())?;
-    let document = Document::read(&document(&headers, &body)?, Some(&vhost.name), &api)?;
+    let document = read(&headers, &body, Some(&vhost.name), &api)?;
     tracing::info!(vhost = %vhost.name, by = %administrator.name(), "definitions imported");
-    apply(document, &api).await?;
+    take(document, &api).await
+}
+
+fn read(
+    headers: &HeaderMap,
+    body: &[u8],
+    only: Option<&VhostName>,
+    api: &Api,
+) -> Result<Document, Refusal> {
+    let document = document(headers, body)?;
+    Document::read(&[document], only, api.target()).map_err(|wrong| wrong.refusal)
+}
+
+/// Answers when all of it is durable.
+async fn take(document: Document, api: &Api) -> Result<StatusCode, Refusal> {
+    apply(document, api.target());
+    let (notify, committed) = completion();
+    let store = api.services.broker.definition_store();
+    let commit = store.when_committed(store.requested(), notify());
+    wait(commit, committed).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

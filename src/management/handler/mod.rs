@@ -38,7 +38,6 @@ pub(super) use self::binding::NOBODY;
 pub(super) use self::limit::{of_user as limits_of_user, of_vhost as limits_of_vhost};
 pub(super) use self::overview::uptime_millis;
 pub(super) use self::policy::policy_terms;
-pub(super) use self::queue::finish;
 
 use super::convention::BODY_BYTES_MAX;
 use super::refusal::Refusal;

@@ -338,7 +338,7 @@ async fn put(
 }
 
 /// Does what the use of queues left to be done.
-pub(in crate::management) fn finish(api: &Api, vhost: &Arc<Vhost>, mut effects: Effects) {
+pub(super) fn finish(api: &Api, vhost: &Arc<Vhost>, mut effects: Effects) {
     vhost.act(api.now(), &mut effects);
     effects.wakes.ring();
 }

@@ -9,7 +9,7 @@ use redb::{Database, Table, WriteTransaction};
 
 use super::access_row::{self, ACCESS};
 use super::row::{DEFAULTS_ROW, DEFINITIONS, Key, META, QUEUE_IDS_ROW, Write};
-use super::{OnFailure, QUEUE_IDS_RESERVED, Shared, Waiting};
+use super::{OnFailure, QUEUE_IDS_RESERVED, Shared, Waiting, closed};
 use crate::names::VhostName;
 use crate::storage::{AccessChange, Change, StoreError};
 
@@ -38,12 +38,17 @@ impl Committer {
         while let Some(group) = self.next_group() {
             self.handle(group);
         }
+        let held = std::mem::take(&mut self.shared.state.lock().waiting);
+        for waiting in held {
+            (waiting.done)(Err(closed()));
+        }
     }
 
-    /// Everything that waits; `None` when nothing does and nothing will.
+    /// Everything that waits and is not held; `None` when nothing does and nothing will.
     fn next_group(&self) -> Option<Vec<Waiting>> {
         let mut state = self.shared.state.lock();
-        while state.waiting.is_empty() {
+        while state.waiting.is_empty() || state.holds > 0 {
+            // What is held at the end was not finished, and is not to survive.
             if state.closing {
                 return None;
             }

@@ -72,6 +72,8 @@ struct Shared {
 struct State {
     waiting: Vec<Waiting>,
     failed: Option<StoreError>,
+    /// How many want what is waiting to be committed together with what comes.
+    holds: usize,
     /// Nothing more is taken in.
     closing: bool,
 }
@@ -187,6 +189,17 @@ impl DefinitionStore for RedbDefinitions {
             self.shared.progress.wait(&mut state);
         }
         Ok(())
+    }
+
+    fn hold(&self) {
+        self.shared.state.lock().holds += 1;
+    }
+
+    fn release(&self) {
+        let mut state = self.shared.state.lock();
+        state.holds = state.holds.saturating_sub(1);
+        drop(state);
+        self.shared.work.notify_one();
     }
 }
 

@@ -529,3 +529,41 @@ fn a_failing_disk_poisons_the_store_and_loses_nothing_that_was_answered() {
     }
     assert!(failures > 5, "{failures}");
 }
+
+#[test]
+fn changes_that_are_held_together_are_one_transaction() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    put(&store, "v", [queue("before", 1)]);
+    let transactions = store.transactions();
+    let (done, committed) = mpsc::channel();
+    let together = crate::storage::Together::new(&store);
+    let inner = crate::storage::Together::new(&store);
+    for id in 2..100 {
+        let done = done.clone();
+        let change = queue(&format!("q{id}"), id);
+        store.commit(&"v".into(), change, Box::new(move |result| done.send(result).unwrap()));
+    }
+    drop(inner);
+    assert_eq!((store.transactions(), store.load().unwrap().len()), (transactions, 1));
+    assert!(committed.try_recv().is_err());
+    drop(together);
+    store.wait_committed(store.requested()).unwrap();
+    assert_eq!((store.transactions(), store.load().unwrap().len()), (transactions + 1, 99));
+    assert_eq!(committed.try_iter().count(), 98);
+}
+
+/// As at a crash: it was not finished.
+#[test]
+fn what_is_still_held_at_the_end_is_not_stored() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    put(&store, "v", [queue("before", 1)]);
+    store.hold();
+    let (done, told) = mpsc::channel();
+    store.commit(&"v".into(), queue("half", 2), Box::new(move |result| done.send(result).unwrap()));
+    store.close();
+    assert!(told.recv().unwrap().is_err());
+    drop(store);
+    assert_eq!(names(&open(directory.path()).load().unwrap()), ["v queue before"]);
+}
