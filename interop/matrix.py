@@ -1,0 +1,43 @@
+"""The table of clients and scenarios, from lines "client, tab, scenario, tab, result" on standard input.
+
+It has the scenarios that at least three clients have, one a row, and counts the rest. `--markdown` writes it for a page.
+"""
+
+import sys
+
+WORDS = {"pass": "ok", "skip": "skipped", "FAIL": "failed"}
+
+
+def main():
+    results = {}
+    for line in sys.stdin:
+        client, scenario, result = line.rstrip("\n").split("\t")
+        results.setdefault(scenario, {})[client] = WORDS[result]
+    rows = [scenario for scenario, clients in results.items() if len(clients) > 2]
+    columns = list(dict.fromkeys(client for row in rows for client in results[row]))
+    if not rows:
+        return
+    table = [["", *columns]]
+    table += [[row, *(results[row].get(client, "–") for client in columns)] for row in rows]
+    table += [["others", *(others(results, rows, client) for client in columns)]]
+    print("\n".join(markdown(table) if "--markdown" in sys.argv else plain(table)))
+
+
+def others(results, rows, client):
+    found = [clients[client] for row, clients in results.items() if row not in rows and client in clients]
+    return ", ".join(f"{found.count(word)} {word}" for word in WORDS.values() if word in found) or "–"
+
+
+def plain(table):
+    widths = [max(map(len, column)) for column in zip(*table)]
+    for row in table:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+
+
+def markdown(table):
+    head, *rows = table
+    for row in (head, ["---"] * len(head), *rows):
+        yield "| " + " | ".join(row) + " |"
+
+
+main()
