@@ -9,6 +9,7 @@ use leveret::broker::Limits;
 use leveret::protocol::method::exchange::{Bind, BindOk, Declare, DeclareOk, Delete, DeleteOk};
 use leveret::protocol::method::{basic, tx};
 use leveret::protocol::{FieldTable, FieldValue, Headers, OwnedProperties};
+use leveret::queue::Budget;
 use leveret::storage::memory::Record;
 use leveret::time::Time;
 use proptest::prelude::*;
@@ -509,6 +510,30 @@ proptest! {
     ) {
         let directory = tempfile::tempdir().unwrap();
         check(&steps, in_memory, Some(directory.path()));
+    }
+}
+
+/// Each start goes on with the queues that the one before has emptied: there are not enough of them for some
+/// more every time.
+#[test]
+fn restarts_do_not_use_up_the_queues() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue_budget = Budget::of(4096);
+    let limits = || Limits { queue_budget, delayed_in_memory_max: 0, ..Limits::default() };
+    let body = "x".repeat(2000);
+    let mut now = Time(0);
+    for round in 0..20 {
+        let world = World::in_directory_with(directory.path(), now, limits());
+        let peer = world.open();
+        if round == 0 {
+            delayed(&peer, "direct");
+        }
+        for millis in (0..128).map(|n| 1000 + n % 64) {
+            publish(&peer, &delay(millis), &body);
+        }
+        world.advance(2 * SECOND);
+        assert_eq!((waiting(&world), peer.drain(1, "q").len()), (0, 128), "round {round}");
+        now = world.now();
     }
 }
 

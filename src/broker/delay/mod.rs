@@ -163,8 +163,11 @@ impl Delays {
         if state.ended {
             return None;
         }
-        let key = wheel::place(&state.buckets, due, now);
-        let key = self.prepare(&mut state, key)?;
+        let mut key = wheel::place(&state.buckets, due, now);
+        if self.prepare(&mut state, key).is_none() {
+            // Into the first one that sorts what is in it: it opens too early rather than too late.
+            key = *state.buckets.keys().find(|key| key.level() > 0)?;
+        }
         let bucket = state.buckets.get_mut(&key)?;
         bucket.entering += 1;
         let queue = Arc::clone(&bucket.queue);
@@ -173,11 +176,10 @@ impl Delays {
         Some(Entering { delays: Arc::clone(self), key, queue, message })
     }
 
-    /// Makes the bucket, unless it is there. If that should be impossible, because all queues of its level
-    /// are in use, the first bucket there is will do: it opens too early rather than too late.
-    fn prepare(&self, state: &mut State, key: Key) -> Option<Key> {
+    /// Makes the bucket, unless it is there. `None` when all queues of its level are in use.
+    fn prepare(&self, state: &mut State, key: Key) -> Option<()> {
         if state.buckets.contains_key(&key) {
-            return Some(key);
+            return Some(());
         }
         let spare = state.spare.get_mut(key.level())?;
         let (place, queue) = match spare.queues.pop() {
@@ -186,11 +188,11 @@ impl Delays {
                 spare.next += 1;
                 (spare.next - 1, None)
             }
-            None => return state.buckets.keys().next().copied(),
+            None => return None,
         };
         let queue = queue.unwrap_or_else(|| self.queue(key.level(), place));
         state.buckets.insert(key, Bucket::new(queue, place));
-        Some(key)
+        Some(())
     }
 
     fn queue(&self, level: usize, place: u32) -> Arc<Queue> {
@@ -249,20 +251,22 @@ impl Delays {
             let restored = refill(&queue, kept);
             let in_segments = restored.segments.iter().map(|segment| segment.figures.messages);
             let ready = restored.messages.len() + in_segments.sum::<usize>();
-            if ready == 0 {
-                // Its number may still be known to the store, and is not used before the next start.
-                used.get_mut(level).into_iter().for_each(|used| used.push(place));
-                continue;
-            }
+            used.get_mut(level).into_iter().for_each(|used| used.push(place));
             let due = self.first_due(&restored);
             queue.restore(restored, now, &mut Effects::default());
+            if ready == 0 {
+                // The store knows its number still: it goes on behind its last position.
+                if let Some(spare) = state.spare.get_mut(level) {
+                    spare.queues.push((place, Some(queue)));
+                }
+                continue;
+            }
             let mut key = Key::covering(due, level);
             // A crash may leave two of the same span. To open one earlier does no harm.
             while state.buckets.contains_key(&key) {
                 key.start = Time(key.start.0.saturating_sub(1));
             }
             state.count += ready;
-            used.get_mut(level).into_iter().for_each(|used| used.push(place));
             state.buckets.insert(key, Bucket { ready, ..Bucket::new(queue, place) });
         }
         for (spare, mut used) in state.spare.iter_mut().zip(used) {

@@ -99,7 +99,9 @@ impl Delays {
                     Step::Load(key, queue) => {
                         self.load(key, &queue, &mut front, left, now, effects)
                     }
-                    Step::Deal(key, queue) => self.deal(key, &queue, left, now, effects),
+                    Step::Deal(key, queue) => {
+                        self.deal(key, &queue, &mut front, left, now, effects)
+                    }
                 };
             }
             self.route_due(vhost, &mut front, now, effects);
@@ -158,11 +160,13 @@ impl Delays {
         count.max(1)
     }
 
-    /// Moves messages into buckets of the level below, up to `max`.
+    /// Moves messages into buckets of the level below, up to `max`. Into memory rather than nowhere, if
+    /// all queues of that level are in use.
     fn deal(
         &self,
         key: Key,
         queue: &Arc<Queue>,
+        front: &mut Front,
         max: usize,
         now: Time,
         effects: &mut Effects,
@@ -172,18 +176,24 @@ impl Delays {
         let count = taken.len();
         let mut shares: BTreeMap<Key, usize> = BTreeMap::new();
         let mut moved = Move::default();
+        let mut left = Vec::with_capacity(count);
         let mut state = self.state.lock();
-        for queued in &taken {
+        for queued in taken {
             let due = header::due_of(&queued.message);
             let below = wheel::place_below(&state.buckets, due, key.level());
-            // Into its own bucket again rather than nowhere.
-            let below = self.prepare(&mut state, below).unwrap_or(key);
-            let to = state.buckets.get(&below).map_or(queue, |bucket| &bucket.queue);
-            *shares.entry(below).or_default() += 1;
-            moved.enter([to], &queued.message);
+            let prepared = self.prepare(&mut state, below);
+            match prepared.and_then(|()| state.buckets.get(&below)) {
+                Some(bucket) => {
+                    moved.enter([&bucket.queue], &queued.message);
+                    *shares.entry(below).or_default() += 1;
+                    left.push(queued);
+                }
+                None => front.push(key, queued),
+            }
         }
         drop(state);
-        moved.leave(queue, taken);
+        let held = count - left.len();
+        moved.leave(queue, left);
         self.carry_out(moved, now, effects);
         let mut state = self.state.lock();
         for (below, count) in shares {
@@ -193,7 +203,10 @@ impl Delays {
         }
         drop(state);
         // Only now, because until then a message of the same time has to stand behind them here.
-        self.taken(key, got, 0, |bucket| bucket.ready -= count);
+        self.taken(key, got, 0, |bucket| {
+            bucket.ready -= count;
+            bucket.out += held;
+        });
         count.max(1)
     }
 
