@@ -133,12 +133,12 @@ impl<const N: usize> History<N> {
         &self.fine
     }
 
-    /// The finest series that goes back to a tick, or else the longest.
+    /// The finest series that goes back to a tick, or else as far as there is any.
     pub(super) fn back_to(&self, tick: u32) -> &Series<N> {
         let longer = self.longer.iter().map(|(_, series)| series);
-        let mut all = std::iter::once(&self.fine).chain(longer);
-        let longest = self.longer.last().map_or(&self.fine, |(_, series)| series);
-        all.find(|series| series.oldest() <= tick).unwrap_or(longest)
+        let all = std::iter::once(&self.fine).chain(longer);
+        // The first of those that go back equally far is the finest.
+        all.min_by_key(|series| series.oldest().max(tick)).unwrap_or(&self.fine)
     }
 }
 
@@ -217,6 +217,17 @@ mod tests {
         }
         let samples = history.longer.iter().map(|(_, series)| series.samples.len());
         assert!(samples.eq([61, 49, 49]));
+    }
+
+    /// The charts of the overview stayed flat for as long as the broker was younger than they go back.
+    #[test]
+    fn a_young_history_is_as_fine_as_an_old_one() {
+        let mut history = History::new([0], 1000, &LONGER);
+        for tick in 1001..=1024 {
+            history.push(tick, [tick.into()]);
+        }
+        let series = history.back_to(1024 - 120);
+        assert_eq!([900, 1001, 1024].map(|tick| series.at(0, tick)), [0, 1001, 1024]);
     }
 
     #[test]
