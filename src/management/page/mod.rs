@@ -35,6 +35,7 @@ const FILES: &[(&str, &str)] = &[
     ("format.js", include_str!("assets/format.js")),
     ("live.js", include_str!("assets/live.js")),
     ("notice.js", include_str!("assets/notice.js")),
+    ("rights.js", include_str!("assets/rights.js")),
     ("table.js", include_str!("assets/table.js")),
     ("views/admin.js", include_str!("assets/views/admin.js")),
     ("views/bindings.js", include_str!("assets/views/bindings.js")),

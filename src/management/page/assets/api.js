@@ -10,6 +10,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Told of on `window` when the broker no longer knows who is logged in. */
+export const LOGGED_OUT = "leveret:logged-out";
+
 export const session = {
   get credentials() {
     return sessionStorage.getItem(KEY);
@@ -58,6 +61,11 @@ async function call(method, where, body, signal) {
     value = text ? JSON.parse(text) : null;
   } catch {
     value = null;
+  }
+  if (answer.status === 401 && value?.error === "not_authorized") {
+    session.close();
+    window.dispatchEvent(new Event(LOGGED_OUT));
+    throw new ApiError(401, "The user or the password is not right.");
   }
   if (!answer.ok) throw new ApiError(answer.status, value?.reason ?? answer.statusText ?? `Status ${answer.status}`);
   return value;

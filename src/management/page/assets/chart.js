@@ -2,9 +2,8 @@
 
 import { h, replace, svg } from "./dom.js";
 
-const WIDTH = 640;
 const HEIGHT = 180;
-const LEFT = 52;
+const LEFT = 68;
 const BOTTOM = 20;
 const TOP = 8;
 
@@ -20,30 +19,39 @@ function ceiling(value) {
  * `update(series)` draws anew.
  */
 export function chart(title, show) {
-  const canvas = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title, preserveAspectRatio: "none" });
+  const canvas = svg("svg", { role: "img", "aria-label": title });
   const legend = h("ul", { class: "legend" });
   const tip = h("output", { class: "tip" });
   const element = h("figure", { class: "chart" }, h("figcaption", {}, title, tip), canvas, legend);
+  let given = [];
   let drawn = [];
   let scale = null;
+  // In pixels, so that letters and lines are as wide as they are everywhere.
+  let width = 640;
+  new ResizeObserver(([{ contentRect }]) => {
+    if (contentRect.width === 0 || contentRect.width === width) return;
+    width = contentRect.width;
+    update(given);
+  }).observe(canvas);
 
   function update(series) {
+    given = series;
     drawn = series.filter((one) => one.points.length > 0);
     const times = drawn.flatMap((one) => one.points.map(([at]) => at));
     const now = Math.max(...times, 0);
     const since = Math.min(...times, now - 60000);
     const top = ceiling(Math.max(...drawn.flatMap((one) => one.points.map(([, value]) => value)), 1));
-    const x = (at) => LEFT + ((at - since) / Math.max(now - since, 1)) * (WIDTH - LEFT);
+    const x = (at) => LEFT + ((at - since) / Math.max(now - since, 1)) * (width - LEFT);
     const y = (value) => TOP + (1 - Math.max(value, 0) / top) * (HEIGHT - BOTTOM - TOP);
     scale = { since, now };
     const grid = [0, 0.5, 1].map((part) => svg("g", {},
-      svg("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y(top * part), y2: y(top * part) }),
+      svg("line", { class: "grid", x1: LEFT, x2: width, y1: y(top * part), y2: y(top * part) }),
       svg("text", { x: LEFT - 6, y: y(top * part) + 4, "text-anchor": "end" }, show(top * part))));
     const span = Math.round((now - since) / 1000);
     const ago = span >= 120 ? `${Math.round(span / 60)} min ago` : `${span} s ago`;
     const axis = [
       svg("text", { x: LEFT, y: HEIGHT - 5 }, ago),
-      svg("text", { x: WIDTH, y: HEIGHT - 5, "text-anchor": "end" }, "now"),
+      svg("text", { x: width, y: HEIGHT - 5, "text-anchor": "end" }, "now"),
     ];
     const lines = drawn.map((one) => svg("polyline", {
       class: `line ${one.color}`,
@@ -58,8 +66,7 @@ export function chart(title, show) {
   canvas.addEventListener("pointermove", (event) => {
     if (!scale || !drawn.length) return;
     const box = canvas.getBoundingClientRect();
-    const part = ((event.clientX - box.left) / box.width) * WIDTH;
-    const at = scale.since + ((part - LEFT) / (WIDTH - LEFT)) * (scale.now - scale.since);
+    const at = scale.since + ((event.clientX - box.left - LEFT) / (width - LEFT)) * (scale.now - scale.since);
     const nearest = (points) => points.reduce((best, point) => (Math.abs(point[0] - at) < Math.abs(best[0] - at) ? point : best));
     const time = nearest(drawn[0].points)[0];
     tip.textContent = `${new Date(time).toLocaleTimeString()}: ${drawn.map((one) => `${one.name} ${show(nearest(one.points)[1])}`).join(", ")}`;

@@ -1,15 +1,16 @@
 // The frame of the page: who is logged in, where one is, and the way to everywhere else.
 
-import { get, session } from "./api.js";
+import { LOGGED_OUT, get, session } from "./api.js";
 import { h, link, replace } from "./dom.js";
 import { notice } from "./notice.js";
+import { learnRights, may } from "./rights.js";
 import { login } from "./views/login.js";
 import { overview } from "./views/overview.js";
 import { connection, connections } from "./views/connections.js";
 import { channel, channels } from "./views/channels.js";
 import { exchange, exchanges } from "./views/exchanges.js";
 import { queue, queues } from "./views/queues.js";
-import { admin } from "./views/admin.js";
+import { admin, adminParts, refused } from "./views/admin.js";
 import { user } from "./views/users.js";
 import { learnVhosts, vhost } from "./views/vhosts.js";
 
@@ -24,8 +25,8 @@ const ROUTES = [
   [/^exchanges\/([^/]+)\/([^/]+)$/, exchange],
   [/^queues$/, queues],
   [/^queues\/([^/]+)\/([^/]+)$/, queue],
-  [/^users\/([^/]+)$/, user],
-  [/^vhosts\/([^/]+)$/, vhost],
+  [/^users\/([^/]+)$/, (...given) => (may.administer ? user(...given) : refused("User"))],
+  [/^vhosts\/([^/]+)$/, (...given) => (may.administer ? vhost(...given) : refused("Vhost"))],
   [/^(users|vhosts|policies|limits|definitions)$/, admin],
 ];
 
@@ -35,6 +36,12 @@ const TABS = [
 ];
 
 const ADMIN = ["users", "vhosts", "policies", "limits", "definitions"];
+
+/** The pages that are of use to who is logged in. */
+function tabs() {
+  const first = adminParts()[0];
+  return TABS.flatMap(([tab, ...rest]) => (tab !== "users" ? [[tab, ...rest]] : first ? [[first, ...rest]] : []));
+}
 
 /** Who is logged in: {name, tags}. */
 let me = null;
@@ -54,21 +61,19 @@ function turnTheme() {
 
 function header(where) {
   const first = where.split("/")[0];
-  const current = ADMIN.includes(first) ? "users" : first;
+  const current = ADMIN.includes(first) ? adminParts()[0] : first;
   const element = document.getElementById("header");
   replace(element,
     h("a", { class: "brand", href: "#/" }, h("img", { src: "icon.svg", alt: "", width: 24, height: 24 }), "leveret"),
-    h("nav", { "aria-label": "Main" }, TABS.map(([tab, text, key]) =>
+    h("nav", { "aria-label": "Main" }, tabs().map(([tab, text, key]) =>
       h("a", { href: `#/${tab}`, "aria-current": current === tab ? "page" : undefined, title: `g then ${key}` }, text))),
     h("div", { class: "who" }, me.name, " ",
       h("button", { type: "button", title: "Light or dark", "aria-label": "Light or dark", onclick: turnTheme }, "◐"),
       h("button", {
         type: "button",
         onclick: () => {
-          session.close();
-          me = null;
-          location.hash = "#/";
-          route();
+          history.replaceState(null, "", "#/");
+          leave();
         },
       }, "Log out")));
   element.hidden = false;
@@ -82,6 +87,7 @@ async function route() {
     try {
       if (session.credentials) {
         me = await get("whoami");
+        learnRights(me);
         await learnVhosts();
       }
     } catch (error) {
@@ -119,8 +125,8 @@ document.addEventListener("keydown", (event) => {
   }
   if (going) {
     going = false;
-    const tab = TABS.find(([, , key]) => key === event.key);
-    if (tab && me) location.hash = `#/${tab[0]}`;
+    const tab = me && tabs().find(([, , key]) => key === event.key);
+    if (tab) location.hash = `#/${tab[0]}`;
   } else if (event.key === "g") {
     going = true;
   } else if (event.key === "/") {
@@ -132,6 +138,15 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+function leave() {
+  session.close();
+  me = null;
+  learnRights(null);
+  route();
+}
+
 window.addEventListener("hashchange", route);
+// Not while somebody is at the door.
+window.addEventListener(LOGGED_OUT, () => me && leave());
 theme();
 route();

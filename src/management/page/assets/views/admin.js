@@ -3,6 +3,7 @@ import { h, replace, section } from "../dom.js";
 import { form } from "../form.js";
 import { live } from "../live.js";
 import { attempt } from "../notice.js";
+import { may } from "../rights.js";
 import { plain } from "../table.js";
 import { policies } from "./policies.js";
 import { users } from "./users.js";
@@ -10,11 +11,20 @@ import { learnVhosts, vhostField, vhosts } from "./vhosts.js";
 
 const PARTS = [["users", "Users", users], ["vhosts", "Vhosts", vhosts], ["policies", "Policies", policies], ["limits", "Limits", limits], ["definitions", "Definitions", definitions]];
 
+const parts = () => PARTS.filter(([key]) => may.administer || (key === "policies" && may.makePolicies));
+
+/** The parts that are for who is logged in. */
+export const adminParts = () => parts().map(([key]) => key);
+
+/** What is shown instead of what only administrators may see. */
+export const refused = (title) => ({ title, element: h("div", {}, h("h1", {}, title), h("p", {}, "This is for administrators.")) });
+
 export function admin() {
   const where = location.hash.replace(/^#\/?/, "");
-  const [, title, make] = PARTS.find(([key]) => key === where) ?? PARTS[0];
+  const [, title, make] = parts().find(([key]) => key === where) ?? [];
+  if (!make) return refused("Admin");
   const part = make();
-  const tabs = h("nav", { class: "tabs", "aria-label": "Admin" }, PARTS.map(([key, text]) =>
+  const tabs = h("nav", { class: "tabs", "aria-label": "Admin" }, parts().map(([key, text]) =>
     h("a", { href: `#/${key}`, "aria-current": key === where ? "page" : undefined }, text)));
   return { title, element: h("div", {}, h("h1", {}, "Admin"), tabs, part.element), stop: part.stop };
 }

@@ -59,7 +59,7 @@ export function channel(_, name) {
     trouble.textContent = error.status === 404 ? "It is closed." : error.message;
     trouble.hidden = false;
   });
-  const element = h("div", {}, h("p", { class: "path" }, link("#/channels", "Channels"), " / "), h("h1", {}, name), trouble,
+  const element = h("div", {}, h("p", { class: "path" }, link("#/channels", "Channels")), h("h1", {}, name), trouble,
     h("div", { class: "charts" }, flow.element), about, section("Consumers", consumers));
   return { title: name, element, stop: updates.stop };
 }

@@ -4,6 +4,7 @@ import { facts, h, link, replace, section, tag } from "../dom.js";
 import { bytes, count, date, rate, value } from "../format.js";
 import { live } from "../live.js";
 import { attempt, confirm } from "../notice.js";
+import { may } from "../rights.js";
 import { plain, table } from "../table.js";
 import { columns as channelColumns } from "./channels.js";
 
@@ -42,6 +43,7 @@ export function connection(_, name) {
   const traffic = chart("Bytes a second", (amount) => `${bytes(amount)}/s`);
   const about = h("div");
   const channels = h("div");
+  const actions = h("div", { class: "buttons" });
   const trouble = h("p", { class: "bad", hidden: true });
   const where = path`connections/${name}`;
   const updates = live(
@@ -60,6 +62,7 @@ export function connection(_, name) {
         ["Largest frame", one.frame_max && bytes(one.frame_max)], ["Channels at most", count(one.channel_max)],
         ...properties.map(([key, any]) => [key, value(any)])));
       replace(channels, plain(channelColumns, list, "No channel is open."));
+      if (may.close(one.user) && !actions.firstChild) actions.append(close);
     },
     (error) => {
       trouble.textContent = error.status === 404 ? "It is closed." : error.message;
@@ -73,7 +76,7 @@ export function connection(_, name) {
       }
     },
   }, "Close this connection");
-  const element = h("div", {}, h("p", { class: "path" }, link("#/connections", "Connections"), " / "), h("h1", {}, name), trouble,
-    h("div", { class: "charts" }, traffic.element), about, section("Channels", channels), h("div", { class: "buttons" }, close));
+  const element = h("div", {}, h("p", { class: "path" }, link("#/connections", "Connections")), h("h1", {}, name), trouble,
+    h("div", { class: "charts" }, traffic.element), about, section("Channels", channels), actions);
   return { title: name, element, stop: updates.stop };
 }

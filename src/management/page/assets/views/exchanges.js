@@ -83,7 +83,7 @@ export function exchange(_, vhost, segment) {
   };
   const destroy = name !== "" && !name.startsWith("amq.") &&
     h("button", { type: "button", class: "danger", onclick: ask }, "Delete this exchange");
-  const element = h("div", {}, h("p", { class: "path" }, link("#/exchanges", "Exchanges"), ` / ${vhost} / `), h("h1", {}, shownName(name)), trouble,
+  const element = h("div", {}, h("p", { class: "path" }, link("#/exchanges", "Exchanges"), ` in vhost ${vhost}`), h("h1", {}, shownName(name)), trouble,
     h("div", { class: "charts" }, flow.element), about,
     section("Bindings from here", out), name !== "" && fold("Add a binding", bindingForm({ vhost, source: name }, updates.now)),
     section("Bindings to here", into),

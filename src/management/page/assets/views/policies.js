@@ -1,16 +1,20 @@
-import { path, put, remove } from "../api.js";
+import { put, remove } from "../api.js";
 import { fold, h } from "../dom.js";
 import { form } from "../form.js";
 import { value } from "../format.js";
 import { attempt, confirm } from "../notice.js";
+import { may } from "../rights.js";
 import { table } from "../table.js";
 import { vhostField } from "./vhosts.js";
 
 const KINDS = [["policies", "policy"], ["operator-policies", "operator policy"]];
 
+/** The kinds that may be changed. */
+const kinds = () => KINDS.filter(([where]) => where === "policies" || may.administer);
+
 function listing(where, kind) {
   const definition = (row) => Object.entries(row.definition).map(([key, any]) => h("div", {}, h("code", {}, `${key} = ${value(any)}`)));
-  const clear = (row) => h("button", {
+  const clear = (row) => kinds().some(([mine]) => mine === where) && h("button", {
     type: "button", class: "small danger",
     onclick: async () => {
       if (await confirm(`Delete the ${kind} ${row.name}?`, "Delete it")) {
@@ -32,7 +36,7 @@ function listing(where, kind) {
 export function policies() {
   const lists = KINDS.map(([where, kind]) => listing(where, kind));
   const fields = [
-    { name: "where", label: "Kind", kind: "select", options: KINDS }, vhostField(),
+    { name: "where", label: "Kind", kind: "select", options: kinds() }, vhostField(),
     { name: "name", label: "Name", required: true }, { name: "pattern", label: "Pattern", required: true, hint: "a regular expression for names" },
     { name: "apply-to", label: "Applies to", kind: "select", options: ["all", "queues", "classic_queues", "quorum_queues", "streams", "exchanges"] },
     { name: "priority", label: "Priority", kind: "number", value: 0 },

@@ -117,7 +117,7 @@ export function queue(_, vhost, name) {
       if (await attempt(() => remove(where), "Deleted.")) location.hash = "#/queues";
     }
   };
-  const element = h("div", {}, h("p", { class: "path" }, link("#/queues", "Queues"), ` / ${vhost} / `), h("h1", {}, name), trouble,
+  const element = h("div", {}, h("p", { class: "path" }, link("#/queues", "Queues"), ` in vhost ${vhost}`), h("h1", {}, name), trouble,
     h("div", { class: "charts" }, depth.element, flow.element), about,
     section("Consumers", consumers), section("Bindings to here", bound), fold("Add a binding", bindingForm({ vhost, queue: name }, updates.now)),
     messages(vhost, name, updates.now),

@@ -53,7 +53,7 @@ export function user(_, name) {
       if (await attempt(() => remove(where), "Deleted.")) location.hash = "#/users";
     }
   };
-  const element = h("div", {}, h("p", { class: "path" }, link("#/users", "Users"), " / "), h("h1", {}, name), trouble, about,
+  const element = h("div", {}, h("p", { class: "path" }, link("#/users", "Users")), h("h1", {}, name), trouble, about,
     section("Permissions", rights), fold("Set permissions", permissionForm({ user: name }, updates.now)), fold("Password and tags", change),
     h("div", { class: "buttons" }, h("button", { type: "button", class: "danger", onclick: destroy }, "Delete this user")));
   return { title: name, element, stop: updates.stop };

@@ -65,7 +65,7 @@ export function vhost(_, name) {
       if (await attempt(() => remove(where), "Deleted.")) location.hash = "#/vhosts";
     }
   };
-  const element = h("div", {}, h("p", { class: "path" }, link("#/vhosts", "Vhosts"), " / "), h("h1", {}, name), trouble, about,
+  const element = h("div", {}, h("p", { class: "path" }, link("#/vhosts", "Vhosts")), h("h1", {}, name), trouble, about,
     section("Permissions", rights), fold("Set permissions", permissionForm({ vhost: name }, updates.now)),
     h("div", { class: "buttons" }, h("button", { type: "button", class: "danger", onclick: destroy }, "Delete this vhost")));
   return { title: name, element, stop: updates.stop };
