@@ -32,6 +32,8 @@ mod lists;
 mod messages;
 #[path = "http/monitoring.rs"]
 mod monitoring;
+#[path = "http/openapi.rs"]
+mod openapi;
 #[path = "http/page.rs"]
 mod page;
 #[path = "http/parameters.rs"]
@@ -324,9 +326,7 @@ mod conventions {
     #[test]
     fn unknown_paths_say_so_to_everybody() {
         let api = start();
-        for path in
-            ["/none", "/api", "/api/nothing", "/api/aliveness-test", "/api//version", "/x?y=z"]
-        {
+        for path in ["/none", "/api/nothing", "/api/aliveness-test", "/api//version", "/x?y=z"] {
             api.get("", path).expect(404, NOT_FOUND);
             api.get("guest", path).expect(404, NOT_FOUND);
         }

@@ -17,11 +17,14 @@ pub struct VhostMetadata {
     pub connection_rate_max: Option<u32>,
     /// Messages that are taken from its connections in a second.
     pub message_rate_max: Option<u32>,
+    /// Whether operators have to lift that before they can delete it.
+    pub protected_from_deletion: bool,
 }
 
 const DESCRIPTION: &str = "description";
 const TAGS: &str = "tags";
 const DEFAULT_QUEUE_TYPE: &str = "default_queue_type";
+const PROTECTED: &str = "protected_from_deletion";
 
 impl VhostMetadata {
     /// What the limits are called where they are set and stored. The first two are RabbitMQ's.
@@ -58,6 +61,9 @@ impl VhostMetadata {
         if let Some(kind) = self.default_queue_type {
             table.insert(DEFAULT_QUEUE_TYPE, kind.as_str());
         }
+        if self.protected_from_deletion {
+            table.insert(PROTECTED, true);
+        }
         for (name, max) in self.limits() {
             table.insert(name, i64::from(max));
         }
@@ -78,6 +84,7 @@ impl VhostMetadata {
                 .get(DEFAULT_QUEUE_TYPE)
                 .and_then(FieldValue::as_str)
                 .and_then(QueueKind::from_name),
+            protected_from_deletion: matches!(table.get(PROTECTED), Some(FieldValue::Bool(true))),
             ..Self::default()
         };
         for name in Self::LIMITS {
@@ -105,6 +112,7 @@ mod tests {
                 queues_max: Some(u32::MAX),
                 connection_rate_max: Some(1),
                 message_rate_max: Some(2),
+                protected_from_deletion: true,
             },
         ] {
             assert_eq!(VhostMetadata::from_table(&metadata.to_table()), metadata);

@@ -2,7 +2,7 @@
 //!
 //! `socket` accepts connections and sees to it that a slow client cannot keep one; `convention`
 //! gives every answer the manners RabbitMQ's tools expect; `caller` says who asks and what they may;
-//! in `handler` there is a file for each noun. The figures and rules behind an answer belong to the
+//! in `handler` there is a file for each noun, whose routes `openapi` describes. The figures and rules behind an answer belong to the
 //! rooms below.
 //!
 //! All of it runs on one thread of its own, so that no request, however slow, delays a message, and no
@@ -23,6 +23,7 @@ mod json;
 mod list;
 mod machine;
 mod metrics;
+mod openapi;
 mod page;
 mod query;
 mod rates;

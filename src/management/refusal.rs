@@ -38,6 +38,8 @@ pub(super) enum Refusal {
         error: &'static str,
         reason: String,
     },
+    /// It must not be deleted.
+    Protected(String),
     TimedOut,
     /// Samples cannot be had like that.
     InvalidRange,
@@ -58,7 +60,9 @@ impl Refusal {
     pub(super) fn sentence(&self) -> String {
         let reason = match self {
             Self::BadRequest(reason) => reason.as_ref(),
-            Self::Missing(reason) | Self::Invalid { reason, .. } => reason.as_str(),
+            Self::Missing(reason) | Self::Invalid { reason, .. } | Self::Protected(reason) => {
+                reason.as_str()
+            }
             Self::NotAuthorised(reason) | Self::Blocked(reason) => reason,
             other => return format!("{other:?}"),
         };
@@ -109,6 +113,9 @@ impl IntoResponse for Refusal {
             Self::NotStored => {
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
                 Self::body(status, "internal_server_error", "the change could not be stored")
+            }
+            Self::Protected(reason) => {
+                Self::body(StatusCode::PRECONDITION_FAILED, "precondition_failed", &reason)
             }
             Self::TimedOut => {
                 let reason = "the request took too long";

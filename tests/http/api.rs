@@ -15,6 +15,8 @@ use leveret::names::VhostName;
 use leveret::storage::memory::{MemoryDefinitions, MemoryMessages};
 use leveret::time::Time;
 
+use super::openapi;
+
 pub const AMQP: &str = "127.0.0.1:5672";
 
 pub struct Api {
@@ -144,8 +146,15 @@ impl Api {
         self.send(request.as_bytes())
     }
 
-    /// Sends bytes as they are and reads until the broker closes.
+    /// Sends bytes as they are and reads until the broker closes. What is answered must be what the
+    /// description of the API says.
     pub fn send(&self, request: &[u8]) -> Answer {
+        let answer = self.send_unchecked(request);
+        openapi::expect_described(self, request, &answer);
+        answer
+    }
+
+    pub fn send_unchecked(&self, request: &[u8]) -> Answer {
         let mut socket = connect(self.address());
         socket.write_all(request).unwrap();
         read_answer(&mut socket)

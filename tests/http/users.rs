@@ -420,3 +420,29 @@ fn others_than_administrators_are_refused() {
     assert_eq!(api.get("", "/api/users").status, 401);
     assert_eq!(api.get("mouse", "/api/users").status, 401);
 }
+
+#[test]
+fn protected_vhost_is_not_deleted() {
+    let api = start();
+    let path = "/api/vhosts/field";
+    let protection = "/api/vhosts/field/deletion/protection";
+    assert_eq!(api.send_body("hare", "POST", protection, "").status, 401);
+    assert_eq!(
+        api.send_body("guest", "POST", "/api/vhosts/none/deletion/protection", "").status,
+        404
+    );
+    assert_eq!(api.send_body("guest", "POST", protection, "").status, 204);
+    assert_eq!(api.get("guest", path).json()["protected_from_deletion"], true);
+    let refused = api.send_body("guest", "DELETE", path, "");
+    assert_eq!((refused.status, &refused.json()["error"]), (412, &"precondition_failed".into()));
+    assert!(api.broker.vhost("field").is_some());
+    // What is not said stays, and can be said with the rest.
+    assert_eq!(api.send_body("guest", "PUT", path, r#"{"description":"x"}"#).status, 204);
+    assert_eq!(api.send_body("guest", "DELETE", path, "").status, 412);
+    assert_eq!(api.send_body("guest", "DELETE", protection, "").status, 204);
+    assert_eq!(api.send_body("guest", "DELETE", path, "").status, 204);
+    assert!(api.broker.vhost("field").is_none());
+    let body = r#"{"protected_from_deletion":true}"#;
+    assert_eq!(api.send_body("guest", "PUT", path, body).status, 201);
+    assert_eq!(api.send_body("guest", "DELETE", path, "").status, 412);
+}

@@ -183,6 +183,9 @@ fn shown_metadata(vhost: &Vhost) -> Value {
     if let Some(kind) = metadata.default_queue_type {
         shown.insert("default_queue_type".to_owned(), kind.as_str().into());
     }
+    if metadata.protected_from_deletion {
+        shown.insert("protected_from_deletion".to_owned(), true.into());
+    }
     shown.into()
 }
 

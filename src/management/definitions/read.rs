@@ -185,6 +185,9 @@ impl Reader<'_> {
             if let Some(tags) = tags(said)? {
                 metadata.tags = tags;
             }
+            if said.contains_key("protected_from_deletion") {
+                metadata.protected_from_deletion = boolean(said, "protected_from_deletion")?;
+            }
             match text(said, "default_queue_type")?.as_deref() {
                 None | Some("" | "undefined") => {}
                 Some(kind) => match QueueKind::from_name(kind) {

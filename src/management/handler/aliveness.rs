@@ -12,6 +12,7 @@ use super::Name;
 use crate::broker::{Broker, Flags, Publisher, Vhost};
 use crate::management::Api;
 use crate::management::caller::Caller;
+use crate::management::openapi::{Routes, Who, get};
 use crate::management::refusal::Refusal;
 use crate::message::{Message, Traits, write_address};
 use crate::protocol::{AmqpError, FieldTable, Properties};
@@ -22,7 +23,15 @@ use crate::time::Time;
 const BODY: &[u8] = b"test_message";
 
 /// Clients compare the answer byte for byte.
-pub(super) async fn aliveness_test(
+pub(super) fn router() -> Routes {
+    let summary = "Sends a message through a queue of the virtual host";
+    Routes::new().route(
+        "/aliveness-test/{vhost}",
+        [get(Who::InVhost, aliveness_test, summary).answers("Health")],
+    )
+}
+
+async fn aliveness_test(
     caller: Caller,
     State(api): State<Arc<Api>>,
     Name(vhost): Name,

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, LOCATION};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -25,6 +24,7 @@ use crate::management::caller::Caller;
 use crate::management::commit::{completion, wait};
 use crate::management::json::table_to_json;
 use crate::management::list::Listed;
+use crate::management::openapi::{Routes, Who, delete, get, post};
 use crate::management::query::ListQuery;
 use crate::management::refusal::Refusal;
 use crate::management::rights::Rights;
@@ -32,12 +32,31 @@ use crate::names::{ExchangeName, QueueName, RoutingKey};
 use crate::protocol::FieldTable;
 use crate::queue::ConnectionId;
 
-pub(super) fn router() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/", get(list))
-        .route("/{vhost}", get(list_vhost))
-        .route("/{vhost}/e/{source}/{kind}/{destination}", get(between).post(bind))
-        .route("/{vhost}/e/{source}/{kind}/{destination}/{key}", get(one).delete(unbind))
+pub(super) fn router() -> Routes {
+    let who = Who::InVhost;
+    Routes::new()
+        .route(
+            "/",
+            [get(Who::User, list, "Bindings of the virtual hosts that one may enter")
+                .lists("Binding")],
+        )
+        .route("/{vhost}", [get(who, list_vhost, "Bindings").lists("Binding")])
+        .route(
+            "/{vhost}/e/{source}/{kind}/{destination}",
+            [
+                get(who, between, "Bindings between two ends").lists("Binding"),
+                post(who, bind, "Binds; Location is the new binding")
+                    .takes("BindingDeclaration")
+                    .statuses(&[201]),
+            ],
+        )
+        .route(
+            "/{vhost}/e/{source}/{kind}/{destination}/{key}",
+            [
+                get(who, one, "The binding with this properties_key").answers("Binding"),
+                delete(who, unbind, "Deletes a binding"),
+            ],
+        )
 }
 
 /// Who asks over HTTP has no connection that could own an exclusive queue.

@@ -19,6 +19,7 @@ use crate::broker::{LastDeath, Relocation, Vhost, resource_queue};
 use crate::management::Api;
 use crate::management::body::{boolean, object, text};
 use crate::management::caller::Caller;
+use crate::management::openapi::{Routes, Who, get, post};
 use crate::management::query::Query;
 use crate::management::refusal::Refusal;
 use crate::management::rights::Rights;
@@ -26,6 +27,31 @@ use crate::message::{Position, Queued};
 use crate::protocol::{AmqpError, FieldValue, ReplyCode};
 use crate::queue::{Browsed, Effects, Place, Queue, Taken};
 use crate::storage::{Group, Segment};
+
+pub(super) fn router() -> Routes {
+    let who = Who::InVhost;
+    let filters =
+        &["count", "truncate", "after", "routing_key", "body", "header", "reason", "from"];
+    Routes::new()
+        .route(
+            "/",
+            [get(who, list, "Shows ready messages and leaves them alone")
+                .query(filters)
+                .answers("SeenPage")],
+        )
+        .route(
+            "/groups",
+            [get(who, groups, "Counts them by why and where they died").answers("DeathGroups")],
+        )
+        .route(
+            "/delete",
+            [post(who, delete, "Deletes some of them").takes("Which").answers("Deleted")],
+        )
+        .route(
+            "/move",
+            [post(who, relocate, "Moves some of them").takes("WhichAndWhere").answers("Moved")],
+        )
+}
 
 /// Messages that one answer shows.
 const COUNT: usize = 20;
@@ -214,7 +240,7 @@ fn number(query: &Query, key: &'static str) -> Result<Option<usize>, Refusal> {
 }
 
 #[derive(Serialize)]
-pub(super) struct Page {
+struct Page {
     messages: Vec<Shown>,
     /// What to send as `after` for what comes then; `null` at the end of the queue.
     next: Option<String>,
@@ -222,7 +248,7 @@ pub(super) struct Page {
     scanned: usize,
 }
 
-pub(super) async fn list(
+async fn list(
     caller: Caller,
     State(api): State<Arc<Api>>,
     Segments((vhost, name)): Segments<(String, String)>,
@@ -265,7 +291,7 @@ struct DeathGroup {
 }
 
 #[derive(Serialize)]
-pub(super) struct Groups {
+struct Groups {
     groups: Vec<DeathGroup>,
     scanned: usize,
     /// All messages were looked at.
@@ -273,7 +299,7 @@ pub(super) struct Groups {
 }
 
 /// What lies in a queue of dead letters, by why and where it died.
-pub(super) async fn groups(
+async fn groups(
     caller: Caller,
     State(api): State<Arc<Api>>,
     Segments((vhost, name)): Segments<(String, String)>,
@@ -455,7 +481,7 @@ pub(super) struct Deleted {
     deleted: usize,
 }
 
-pub(super) async fn delete(
+async fn delete(
     caller: Caller,
     State(api): State<Arc<Api>>,
     Segments((vhost, name)): Segments<(String, String)>,
@@ -478,7 +504,7 @@ pub(super) struct Moved {
 }
 
 /// `move` is a word of the language.
-pub(super) async fn relocate(
+async fn relocate(
     caller: Caller,
     State(api): State<Arc<Api>>,
     Segments((vhost, name)): Segments<(String, String)>,

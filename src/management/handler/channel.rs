@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -14,13 +13,16 @@ use crate::broker::{ChannelReport, Connected};
 use crate::management::ask::ask;
 use crate::management::caller::Caller;
 use crate::management::list::Listed;
+use crate::management::openapi::{Routes, SAMPLES, Who, get};
 use crate::management::query::ListQuery;
 use crate::management::rates::Ranges;
 use crate::management::refusal::Refusal;
 use crate::management::{Api, node_name};
 
-pub(super) fn router() -> Router<Arc<Api>> {
-    Router::new().route("/", get(list)).route("/{name}", get(one))
+pub(super) fn router() -> Routes {
+    Routes::new()
+        .route("/", [get(Who::User, list, "Channels that one may see").lists("Channel")])
+        .route("/{name}", [get(Who::Owner, one, "A channel").answers("OneChannel").query(SAMPLES)])
 }
 
 /// A channel as it is shown.

@@ -3,11 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -17,18 +16,36 @@ use crate::management::ask::ask;
 use crate::management::caller::Caller;
 use crate::management::json::table_to_json;
 use crate::management::list::Listed;
+use crate::management::openapi::{Routes, SAMPLES, Who, delete, get};
 use crate::management::query::ListQuery;
 use crate::management::rates::Ranges;
 use crate::management::refusal::Refusal;
 use crate::management::{Api, Protocol, node_name};
 use crate::protocol::{FieldTable, FieldValue};
 
-pub(super) fn router() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/", get(list))
-        .route("/{name}", get(one).delete(close))
-        .route("/{name}/channels", get(channel::of_connection))
-        .route("/username/{user}", get(of_user).delete(close_of_user))
+pub(super) fn router() -> Routes {
+    let who = Who::Owner;
+    Routes::new()
+        .route("/", [get(Who::User, list, "Connections that one may see").lists("Connection")])
+        .route(
+            "/{name}",
+            [
+                get(who, one, "A connection").answers("Connection").query(SAMPLES),
+                delete(who, close, "Closes it; X-Reason is what the client is told"),
+            ],
+        )
+        .route(
+            "/{name}/channels",
+            [get(who, channel::of_connection, "Its channels").lists("Channel")],
+        )
+        .route(
+            "/username/{user}",
+            [
+                get(Who::User, of_user, "Connections of a user that one may see")
+                    .lists("Connection"),
+                delete(who, close_of_user, "Closes all connections of a user"),
+            ],
+        )
 }
 
 /// A connection as it is shown.

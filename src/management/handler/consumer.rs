@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -14,13 +12,16 @@ use crate::broker::{ChannelReport, Connected, ConsumerReport};
 use crate::management::ask::ask;
 use crate::management::caller::Caller;
 use crate::management::json::table_to_json;
+use crate::management::openapi::{Routes, Who, get};
 use crate::management::query::ListQuery;
 use crate::management::refusal::Refusal;
 use crate::management::{Api, node_name};
 use crate::queue::Queue;
 
-pub(super) fn router() -> Router<Arc<Api>> {
-    Router::new().route("/", get(list)).route("/{vhost}", get(list_vhost))
+pub(super) fn router() -> Routes {
+    Routes::new()
+        .route("/", [get(Who::User, list, "Consumers that one may see").lists("Consumer")])
+        .route("/{vhost}", [get(Who::InVhost, list_vhost, "Consumers").lists("Consumer")])
 }
 
 /// A consumer as it is shown.

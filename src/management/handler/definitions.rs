@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -17,15 +16,32 @@ use crate::management::Api;
 use crate::management::caller::Administrator;
 use crate::management::commit::{completion, wait};
 use crate::management::definitions::{Document, apply, export};
+use crate::management::openapi::{Routes, Who, get, post};
 use crate::management::query::Query;
 use crate::management::refusal::Refusal;
 use crate::names::VhostName;
 
-pub(super) fn router() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/", get(whole).post(import))
-        .route("/upload", axum::routing::post(import))
-        .route("/{vhost}", get(of_vhost).post(import_vhost))
+pub(super) fn router() -> Routes {
+    let who = Who::Administrator;
+    Routes::new()
+        .route(
+            "/",
+            [
+                get(who, whole, "All definitions").answers("Definitions").query(&["download"]),
+                post(who, import, "Imports definitions, all or none").takes("Definitions"),
+            ],
+        )
+        .route("/upload", [post(who, import, "The same from a form").takes("Definitions")])
+        .route(
+            "/{vhost}",
+            [
+                get(who, of_vhost, "Definitions of a virtual host")
+                    .answers("VhostDefinitions")
+                    .query(&["download"]),
+                post(who, import_vhost, "Imports them into a virtual host, all or none")
+                    .takes("VhostDefinitions"),
+            ],
+        )
 }
 
 async fn whole(_: Administrator, State(api): State<Arc<Api>>, query: Query) -> Response {

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -21,6 +20,7 @@ use crate::management::caller::Caller;
 use crate::management::commit::{completion, wait};
 use crate::management::json::table_to_json;
 use crate::management::list::Listed;
+use crate::management::openapi::{Routes, SAMPLES, Who, delete, get, post, put};
 use crate::management::query::{ListQuery, Query};
 use crate::management::rates::Ranges;
 use crate::management::refusal::Refusal;
@@ -28,14 +28,37 @@ use crate::management::rights::Rights;
 use crate::names::ExchangeName;
 use crate::protocol::FieldValue;
 
-pub(super) fn router() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/", get(list))
-        .route("/{vhost}", get(list_vhost))
-        .route("/{vhost}/{exchange}", get(one).put(put).delete(delete))
-        .route("/{vhost}/{exchange}/bindings/source", get(bindings_from))
-        .route("/{vhost}/{exchange}/bindings/destination", get(bindings_to))
-        .route("/{vhost}/{exchange}/publish", post(publish::publish))
+pub(super) fn router() -> Routes {
+    let who = Who::InVhost;
+    Routes::new()
+        .route(
+            "/",
+            [get(Who::User, list, "Exchanges of the virtual hosts that one may enter")
+                .lists("Exchange")],
+        )
+        .route("/{vhost}", [get(who, list_vhost, "Exchanges").lists("Exchange")])
+        .route(
+            "/{vhost}/{exchange}",
+            [
+                get(who, one, "An exchange").answers("OneExchange").query(SAMPLES),
+                put(who, put_exchange, "Declares an exchange").takes("ExchangeDeclaration"),
+                delete(who, delete_exchange, "Deletes an exchange").query(&["if-unused"]),
+            ],
+        )
+        .route(
+            "/{vhost}/{exchange}/bindings/source",
+            [get(who, bindings_from, "Bindings that lead from it").lists("Binding")],
+        )
+        .route(
+            "/{vhost}/{exchange}/bindings/destination",
+            [get(who, bindings_to, "Bindings that lead to it").lists("Binding")],
+        )
+        .route(
+            "/{vhost}/{exchange}/publish",
+            [post(who, publish::publish, "Publishes a message, and waits until it is safe")
+                .takes("Message")
+                .answers("Published")],
+        )
 }
 
 /// What paths call the exchange that has no name.
@@ -141,7 +164,7 @@ async fn one(
     Ok(Json(query.keep(exchange)))
 }
 
-async fn put(
+async fn put_exchange(
     caller: Caller,
     State(api): State<Arc<Api>>,
     Segments((vhost, name)): Segments<(String, String)>,
@@ -192,7 +215,7 @@ fn check_rights(
     }
 }
 
-async fn delete(
+async fn delete_exchange(
     caller: Caller,
     State(api): State<Arc<Api>>,
     Segments((vhost, name)): Segments<(String, String)>,

@@ -4,12 +4,10 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{delete, get, post, put};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -19,28 +17,67 @@ use crate::broker::node_name;
 use crate::management::Api;
 use crate::management::body::{object, text};
 use crate::management::caller::{Administrator, Caller};
+use crate::management::openapi::{Routes, Who, delete, get, post, put};
 use crate::management::query::ListQuery;
 use crate::management::refusal::Refusal;
 
-pub(super) fn router() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/feature-flags", get(flags))
-        .route("/feature-flags/{name}/enable", put(enable))
-        .route("/deprecated-features", get(nothing))
-        .route("/deprecated-features/used", get(nothing))
-        .route("/shovels", get(nothing_to_monitors))
-        .route("/shovels/{vhost}", get(nothing_in_vhost))
-        .route("/shovels/{vhost}/{name}", get(no_such_shovel))
-        .route("/federation-links", get(nothing_to_monitors))
-        .route("/federation-links/{vhost}", get(nothing_in_vhost))
-        .route("/rebalance/queues", post(rebalance))
-        .route("/healthchecks/node", get(healthy))
-        .route("/healthchecks/node/{node}", get(healthy_node))
-        .route("/auth/hash_password/{password}", get(hash))
-        .route("/auth/hash_password", put(hash_body))
-        .route("/vhosts/{vhost}/start/{node}", post(start))
-        .route("/reset", delete(reset))
-        .route("/reset/{node}", delete(reset_node))
+pub(super) fn router() -> Routes {
+    use Who::{Administrator, Monitor, User};
+    let done = "Nothing: there is one node";
+    Routes::new()
+        .route("/feature-flags", [get(User, flags, "What is enabled").lists("FeatureFlag")])
+        .route(
+            "/feature-flags/{name}/enable",
+            [put(Administrator, enable, "Nothing: all are enabled").statuses(&[204])],
+        )
+        .route(
+            "/deprecated-features",
+            [get(User, nothing, "There are none").answers("[DeprecatedFeature]")],
+        )
+        .route(
+            "/deprecated-features/used",
+            [get(User, nothing, "There are none").answers("[DeprecatedFeature]")],
+        )
+        .route("/shovels", [get(Monitor, nothing_to_monitors, "There are none").answers("[any]")])
+        .route(
+            "/shovels/{vhost}",
+            [get(Monitor, nothing_in_vhost, "There are none").answers("[any]")],
+        )
+        .route(
+            "/shovels/{vhost}/{name}",
+            [get(Monitor, no_such_shovel, "There are none").statuses(&[])],
+        )
+        .route(
+            "/federation-links",
+            [get(Monitor, nothing_to_monitors, "There are none").answers("[any]")],
+        )
+        .route(
+            "/federation-links/{vhost}",
+            [get(Monitor, nothing_in_vhost, "There are none").answers("[any]")],
+        )
+        .route("/rebalance/queues", [post(Administrator, rebalance, done)])
+        .route(
+            "/healthchecks/node",
+            [get(User, healthy, "Whether there is an alarm").answers("Health")],
+        )
+        .route(
+            "/healthchecks/node/{node}",
+            [get(User, healthy_node, "Whether there is an alarm").answers("Health")],
+        )
+        .route(
+            "/auth/hash_password/{password}",
+            [get(Administrator, hash, "A password's hash").answers("Hash")],
+        )
+        .route(
+            "/auth/hash_password",
+            [put(Administrator, hash_body, "A password's hash")
+                .takes("Password")
+                .answers("PasswordHash")
+                .statuses(&[200])],
+        )
+        .route("/vhosts/{vhost}/start/{node}", [post(Administrator, start, done)])
+        .route("/reset", [delete(Administrator, reset, "Nothing")])
+        .route("/reset/{node}", [delete(Administrator, reset_node, "Nothing")])
 }
 
 #[derive(Clone, Serialize)]

@@ -2,33 +2,50 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use super::{Name, Segments};
 use crate::broker::Resource;
 use crate::management::caller::{Anybody, Caller};
+use crate::management::openapi::{Route, Routes, Who, get};
 use crate::management::refusal::Refusal;
 use crate::management::{Api, Listener, Protocol, node_name};
 use crate::transport::tls::Expiry;
 
-pub(super) fn router() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/alarms", get(alarms))
-        .route("/local-alarms", get(local_alarms))
-        .route("/virtual-hosts", get(virtual_hosts))
-        .route("/node-is-quorum-critical", get(single_node))
-        .route("/node-is-mirror-sync-critical", get(single_node))
-        .route("/port-listener/{port}", get(port_listener))
-        .route("/protocol-listener/{protocols}", get(protocol_listener))
-        .route("/certificate-expiration/{within}/{unit}", get(certificate_expiration))
-        .route("/is-in-service", get(is_in_service))
-        .route("/below-node-connection-limit", get(below_node_connection_limit))
-        .route("/ready-to-serve-clients", get(ready_to_serve_clients))
+pub(super) fn router() -> Routes {
+    let check = |path: &str, route: Route| Routes::new().route(path, [route.answers("Health")]);
+    let one = "Whether a replica would be missed: there is one node";
+    let open = "Whether clients are let in";
+    let routes = [
+        check("/alarms", get(Who::User, alarms, "Whether memory or disk is short")),
+        check("/local-alarms", get(Who::User, local_alarms, "Whether memory or disk is short")),
+        check("/virtual-hosts", get(Who::User, virtual_hosts, "Whether all of them are up")),
+        check("/node-is-quorum-critical", get(Who::User, single_node, one)),
+        check("/node-is-mirror-sync-critical", get(Who::User, single_node, one)),
+        check(
+            "/port-listener/{port}",
+            get(Who::User, port_listener, "Whether something listens there"),
+        ),
+        check(
+            "/protocol-listener/{protocols}",
+            get(Who::User, protocol_listener, "Whether all of these are spoken"),
+        ),
+        check(
+            "/certificate-expiration/{within}/{unit}",
+            get(Who::User, certificate_expiration, "Whether certificates last that long"),
+        ),
+        check("/is-in-service", get(Who::Everybody, is_in_service, "Whether it is not stopping")),
+        check(
+            "/below-node-connection-limit",
+            get(Who::Everybody, below_node_connection_limit, "Whether there is room for clients"),
+        ),
+        check("/ready-to-serve-clients", get(Who::Everybody, ready_to_serve_clients, open)),
+    ];
+    routes.into_iter().fold(Routes::new(), Routes::merge)
 }
 
 /// What a check came to.

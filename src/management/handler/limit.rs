@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{get, put};
-use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use super::{Name, Segments, user};
@@ -17,21 +16,43 @@ use crate::management::Api;
 use crate::management::body::{limit, object};
 use crate::management::caller::{Administrator, Caller};
 use crate::management::commit::{completion, wait};
+use crate::management::openapi::{Routes, Who, delete, get, put};
 use crate::management::query::ListQuery;
 use crate::management::refusal::Refusal;
 
-pub(super) fn vhost_router() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/", get(list_vhosts))
-        .route("/{vhost}", get(one_vhost))
-        .route("/{vhost}/{limit}", put(put_vhost).delete(delete_vhost))
+pub(super) fn vhost_router() -> Routes {
+    let who = Who::Administrator;
+    Routes::new()
+        .route(
+            "/",
+            [get(Who::User, list_vhosts, "Limits of the virtual hosts that one may enter")
+                .lists("VhostLimits")],
+        )
+        .route(
+            "/{vhost}",
+            [get(Who::InVhost, one_vhost, "Limits of a virtual host").answers("[VhostLimits]")],
+        )
+        .route(
+            "/{vhost}/{limit}",
+            [
+                put(who, put_vhost, "Sets a limit").takes("Limit").statuses(&[204]),
+                delete(who, delete_vhost, "Lifts a limit"),
+            ],
+        )
 }
 
-pub(super) fn user_router() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/", get(list_users))
-        .route("/{user}", get(one_user))
-        .route("/{user}/{limit}", put(put_user).delete(delete_user))
+pub(super) fn user_router() -> Routes {
+    let who = Who::Administrator;
+    Routes::new()
+        .route("/", [get(who, list_users, "Limits of users").lists("UserLimits")])
+        .route("/{user}", [get(Who::Owner, one_user, "Limits of a user").answers("[UserLimits]")])
+        .route(
+            "/{user}/{limit}",
+            [
+                put(who, put_user, "Sets a limit").takes("Limit").statuses(&[204]),
+                delete(who, delete_user, "Lifts a limit"),
+            ],
+        )
 }
 
 fn limits(set: impl Iterator<Item = (&'static str, u32)>) -> Map<String, Value> {

@@ -30,7 +30,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
 use axum::http::request::Parts;
-use axum::routing::get;
 
 use serde::de::DeserializeOwned;
 
@@ -40,43 +39,45 @@ pub(super) use self::overview::uptime_millis;
 pub(super) use self::policy::policy_terms;
 
 use super::convention::BODY_BYTES_MAX;
+use super::openapi::{Routes, describe};
 use super::refusal::Refusal;
 use super::{Api, metrics, page};
 use crate::broker::PolicyScope;
 
 pub(super) fn router(api: Arc<Api>) -> Router {
-    let api_routes = Router::new()
-        .route("/version", get(version::version))
-        .route("/extensions", get(version::extensions))
-        .route("/auth", get(user::auth))
-        .route("/whoami", get(user::whoami))
-        .route("/overview", get(overview::overview))
-        .nest("/nodes", node::router())
-        .route("/aliveness-test/{vhost}", get(aliveness::aliveness_test))
-        .merge(feature::router())
-        .nest("/definitions", definitions::router())
-        .nest("/all-configuration", definitions::router())
-        .nest("/parameters", parameter::router())
-        .nest("/global-parameters", parameter::global_router())
-        .route("/cluster-name", get(parameter::show_cluster_name).put(parameter::put_cluster_name))
-        .nest("/exchanges", exchange::router())
-        .nest("/queues", queue::router())
-        .nest("/bindings", binding::router())
-        .nest("/connections", connection::router())
-        .nest("/channels", channel::router())
-        .nest("/consumers", consumer::router())
-        .nest("/users", user::router())
-        .nest("/vhosts", vhost::router())
-        .nest("/permissions", permission::router())
-        .nest("/topic-permissions", topic_permission::router())
-        .nest("/vhost-limits", limit::vhost_router())
-        .nest("/user-limits", limit::user_router())
-        .nest("/policies", policy::router(PolicyScope::User))
-        .nest("/operator-policies", policy::router(PolicyScope::Operator))
-        .nest("/health/checks", health::router());
-    Router::new()
-        .nest("/api", api_routes)
-        .merge(metrics::router(&api))
+    let noun = |path, routes| Routes::new().nest(path, routes);
+    let nouns = [
+        version::router(),
+        overview::router(),
+        aliveness::router(),
+        user::login_router(),
+        parameter::cluster_router(),
+        feature::router(),
+        noun("/nodes", node::router()),
+        noun("/definitions", definitions::router()),
+        noun("/all-configuration", definitions::router()),
+        noun("/parameters", parameter::router()),
+        noun("/global-parameters", parameter::global_router()),
+        noun("/exchanges", exchange::router()),
+        noun("/queues", queue::router()),
+        noun("/bindings", binding::router()),
+        noun("/connections", connection::router()),
+        noun("/channels", channel::router()),
+        noun("/consumers", consumer::router()),
+        noun("/users", user::router()),
+        noun("/vhosts", vhost::router()),
+        noun("/permissions", permission::router()),
+        noun("/topic-permissions", topic_permission::router()),
+        noun("/vhost-limits", limit::vhost_router()),
+        noun("/user-limits", limit::user_router()),
+        noun("/policies", policy::router(PolicyScope::User)),
+        noun("/operator-policies", policy::router(PolicyScope::Operator)),
+        noun("/health/checks", health::router()),
+    ];
+    let nouns = nouns.into_iter().fold(Routes::new(), Routes::merge);
+    let routes = Routes::new().nest("/api", nouns).merge(metrics::router(&api));
+    describe(routes)
+        .into_router()
         .merge(page::router())
         .fallback(async || Refusal::NotFound)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

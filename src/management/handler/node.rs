@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use super::Name;
@@ -14,15 +13,20 @@ use crate::management::Api;
 use crate::management::caller::Monitor;
 use crate::management::figures::{MemoryUse, node_gauges, stores};
 use crate::management::machine::Machine;
+use crate::management::openapi::{Routes, SAMPLES, Who, get};
 use crate::management::rates::Ranges;
 use crate::management::refusal::Refusal;
 
-pub(super) fn router() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/", get(list))
-        .route("/{node}", get(one))
-        .route("/{node}/memory", get(memory))
-        .route("/{node}/memory/relative", get(memory_relative))
+pub(super) fn router() -> Routes {
+    let who = Who::Monitor;
+    Routes::new()
+        .route("/", [get(who, list, "The nodes: one").query(SAMPLES).answers("[Node]")])
+        .route("/{node}", [get(who, one, "A node").query(SAMPLES).answers("Node")])
+        .route("/{node}/memory", [get(who, memory, "Bytes of memory, by use").answers("Memory")])
+        .route(
+            "/{node}/memory/relative",
+            [get(who, memory_relative, "Memory by use, in percent").answers("Memory")],
+        )
 }
 
 async fn list(_: Monitor, State(api): State<Arc<Api>>, ranges: Ranges) -> Json<Value> {

@@ -11,6 +11,7 @@ use crate::exchange::ExchangeKind;
 use crate::management::caller::Caller;
 use crate::management::definitions::export::cluster_name;
 use crate::management::figures::of_vhosts;
+use crate::management::openapi::{Routes, SAMPLES, Who, get};
 use crate::management::rates::Ranges;
 use crate::management::{Api, Listener, Protocol};
 use crate::names::VhostName;
@@ -20,12 +21,14 @@ pub(super) const NO_ERLANG: &str = "none";
 
 pub(super) const PRODUCT: &str = "leveret";
 
+pub(super) fn router() -> Routes {
+    let summary = "The broker at a glance";
+    Routes::new()
+        .route("/overview", [get(Who::User, overview, summary).answers("Overview").query(SAMPLES)])
+}
+
 /// Sums are those of the vhosts that the caller may enter.
-pub(super) async fn overview(
-    caller: Caller,
-    State(api): State<Arc<Api>>,
-    ranges: Ranges,
-) -> Json<Value> {
+async fn overview(caller: Caller, State(api): State<Arc<Api>>, ranges: Ranges) -> Json<Value> {
     let all = api.services.broker.vhosts();
     let visible: Vec<Arc<Vhost>> = all
         .iter()

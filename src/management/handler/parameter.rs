@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use super::{Name, Segments, checked_name, limits_of_vhost};
@@ -18,22 +17,57 @@ use crate::management::caller::{Administrator, Caller};
 use crate::management::commit::{completion, wait};
 use crate::management::definitions::export::{cluster_name, parsed};
 use crate::management::definitions::{check_component, set_limits};
+use crate::management::openapi::{Routes, Who, delete, get, put};
 use crate::management::query::ListQuery;
 use crate::management::refusal::Refusal;
 use crate::storage::ParameterRecord;
 
-pub(super) fn router() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/", get(list))
-        .route("/{component}", get(list_component))
-        .route("/{component}/{vhost}", get(list_vhost))
-        .route("/{component}/{vhost}/{name}", get(one).put(put).delete(delete))
+pub(super) fn router() -> Routes {
+    let who = Who::Policymaker;
+    Routes::new()
+        .route("/", [get(who, list, "Parameters").lists("Parameter")])
+        .route(
+            "/{component}",
+            [get(who, list_component, "Parameters of a component").lists("Parameter")],
+        )
+        .route(
+            "/{component}/{vhost}",
+            [get(who, list_vhost, "The same in a virtual host").lists("Parameter")],
+        )
+        .route(
+            "/{component}/{vhost}/{name}",
+            [
+                get(who, one, "A parameter").answers("Parameter"),
+                put(who, put_parameter, "Sets a parameter").takes("Value"),
+                delete(who, delete_parameter, "Deletes a parameter"),
+            ],
+        )
 }
 
-pub(super) fn global_router() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/", get(list_global))
-        .route("/{name}", get(one_global).put(put_global).delete(delete_global))
+pub(super) fn global_router() -> Routes {
+    let who = Who::Policymaker;
+    Routes::new()
+        .route("/", [get(who, list_global, "Global parameters").lists("GlobalParameter")])
+        .route(
+            "/{name}",
+            [
+                get(who, one_global, "A global parameter").answers("GlobalParameter"),
+                put(who, put_global, "Sets a global parameter").takes("Value"),
+                delete(who, delete_global, "Deletes a global parameter"),
+            ],
+        )
+}
+
+pub(super) fn cluster_router() -> Routes {
+    Routes::new().route(
+        "/cluster-name",
+        [
+            get(Who::User, show_cluster_name, "What the broker is called").answers("ClusterName"),
+            put(Who::Administrator, put_cluster_name, "Calls it something else")
+                .takes("ClusterName")
+                .statuses(&[204]),
+        ],
+    )
 }
 
 /// The limits of a vhost are a parameter, too.
@@ -107,7 +141,7 @@ fn value(body: &Map<String, Value>) -> Result<&Value, Refusal> {
     body.get("value").ok_or_else(|| Refusal::BadRequest("[{key_missing,value}]".into()))
 }
 
-async fn put(
+async fn put_parameter(
     caller: Caller,
     State(api): State<Arc<Api>>,
     Segments((component, vhost, name)): Segments<Names>,
@@ -143,7 +177,7 @@ fn without_limits(vhost: &Vhost) -> VhostMetadata {
     metadata
 }
 
-async fn delete(
+async fn delete_parameter(
     caller: Caller,
     State(api): State<Arc<Api>>,
     Segments((component, vhost, name)): Segments<Names>,
@@ -211,11 +245,11 @@ async fn delete_global(
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn show_cluster_name(_: Caller, State(api): State<Arc<Api>>) -> Json<Value> {
+async fn show_cluster_name(_: Caller, State(api): State<Arc<Api>>) -> Json<Value> {
     Json(json!({ "name": cluster_name(&api) }))
 }
 
-pub(super) async fn put_cluster_name(
+async fn put_cluster_name(
     _: Administrator,
     State(api): State<Arc<Api>>,
     body: Bytes,

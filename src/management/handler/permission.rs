@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::{Name, Segments, user};
@@ -16,12 +15,21 @@ use crate::management::Api;
 use crate::management::body::{object, texts};
 use crate::management::caller::Administrator;
 use crate::management::commit::{completion, wait};
+use crate::management::openapi::{Routes, Who, delete, get, put};
 use crate::management::query::ListQuery;
 use crate::management::refusal::Refusal;
 use crate::names::{UserName, VhostName};
 
-pub(super) fn router() -> Router<Arc<Api>> {
-    Router::new().route("/", get(list)).route("/{vhost}/{user}", get(one).put(put).delete(delete))
+pub(super) fn router() -> Routes {
+    let who = Who::Administrator;
+    Routes::new().route("/", [get(who, list, "Permissions").lists("Permission")]).route(
+        "/{vhost}/{user}",
+        [
+            get(who, one, "What a user may do in a virtual host").answers("Permission"),
+            put(who, put_permission, "Gives a permission").takes("PermissionDeclaration"),
+            delete(who, delete_permission, "Takes a permission away"),
+        ],
+    )
 }
 
 fn permissions(api: &Api, which: impl Fn(&Granted) -> bool) -> Vec<Value> {
@@ -68,7 +76,7 @@ async fn one(
     shown(&granted).map(Json).ok_or(Refusal::NotFound)
 }
 
-async fn put(
+async fn put_permission(
     administrator: Administrator,
     State(api): State<Arc<Api>>,
     Segments((vhost, user)): Segments<(String, String)>,
@@ -89,7 +97,7 @@ async fn put(
     Ok(if existed { StatusCode::NO_CONTENT } else { StatusCode::CREATED })
 }
 
-async fn delete(
+async fn delete_permission(
     administrator: Administrator,
     State(api): State<Arc<Api>>,
     Segments((vhost, user)): Segments<(String, String)>,

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use super::Name;
@@ -17,6 +16,7 @@ use crate::management::body::object;
 use crate::management::caller::Caller;
 use crate::management::commit::{completion, wait};
 use crate::management::json::{from_json, table_to_json};
+use crate::management::openapi::{Routes, Who, delete, get, put};
 use crate::management::query::ListQuery;
 use crate::management::refusal::Refusal;
 use crate::protocol::FieldTable;
@@ -24,17 +24,32 @@ use crate::queue::Effects;
 
 type Names = Result<Path<(String, String)>, axum::extract::rejection::PathRejection>;
 
-pub(super) fn router(scope: PolicyScope) -> Router<Arc<Api>> {
+pub(super) fn router(scope: PolicyScope) -> Routes {
     let list = move |caller, api, query| async move { list(scope, &caller, api, query) };
     let list_vhost =
         move |caller, api, name, query| async move { list_vhost(scope, &caller, api, name, query) };
     let one = move |caller, api, names| async move { one(scope, &caller, api, names) };
-    let put = move |caller, api, names, body| put(scope, caller, api, names, body);
-    let delete = move |caller, api, names| delete(scope, caller, api, names);
-    Router::new()
-        .route("/", get(list))
-        .route("/{vhost}", get(list_vhost))
-        .route("/{vhost}/{name}", get(one).put(put).delete(delete))
+    let change = move |caller, api, names, body| put_policy(scope, caller, api, names, body);
+    let remove = move |caller, api, names| delete_policy(scope, caller, api, names);
+    let who = match scope {
+        PolicyScope::User => Who::Policymaker,
+        PolicyScope::Operator => Who::Administrator,
+    };
+    Routes::new()
+        .route(
+            "/",
+            [get(Who::User, list, "Policies of the virtual hosts that one may enter")
+                .lists("Policy")],
+        )
+        .route("/{vhost}", [get(Who::InVhost, list_vhost, "Policies").lists("Policy")])
+        .route(
+            "/{vhost}/{name}",
+            [
+                get(Who::Policymaker, one, "A policy").answers("Policy"),
+                put(who, change, "Sets a policy").takes("PolicyDeclaration"),
+                delete(who, remove, "Deletes a policy"),
+            ],
+        )
 }
 
 /// Of the vhosts that the caller may enter.
@@ -71,7 +86,7 @@ fn one(
     Ok(Json(shown(&vhost, &policy)))
 }
 
-async fn put(
+async fn put_policy(
     scope: PolicyScope,
     caller: Caller,
     State(api): State<Arc<Api>>,
@@ -93,7 +108,7 @@ async fn put(
     Ok(if existed { StatusCode::NO_CONTENT } else { StatusCode::CREATED })
 }
 
-async fn delete(
+async fn delete_policy(
     scope: PolicyScope,
     caller: Caller,
     State(api): State<Arc<Api>>,

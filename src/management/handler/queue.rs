@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{delete, get, post};
-use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -20,6 +19,7 @@ use crate::management::caller::{Administrator, Caller};
 use crate::management::commit::{completion, wait};
 use crate::management::json::table_to_json;
 use crate::management::list::Listed;
+use crate::management::openapi::{Routes, SAMPLES, Who, delete, get, post, put};
 use crate::management::query::{ListQuery, Query};
 use crate::management::rates::Ranges;
 use crate::management::refusal::Refusal;
@@ -29,20 +29,37 @@ use crate::names::QueueName;
 use crate::protocol::{AmqpError, FieldValue, ReplyCode};
 use crate::queue::{Declaration, Effects, Options, Queue, QueueFigures, QueueKind};
 
-pub(super) fn router() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/", get(list))
-        .route("/detailed", get(list))
-        .route("/{vhost}", get(list_vhost))
-        .route("/{vhost}/{queue}", get(one).put(put).delete(delete_queue))
-        .route("/{vhost}/{queue}/contents", delete(purge))
-        .route("/{vhost}/{queue}/bindings", get(bindings))
-        .route("/{vhost}/{queue}/actions", post(act))
-        .route("/{vhost}/{queue}/get", post(get_messages::get))
-        .route("/{vhost}/{queue}/messages", get(browse::list))
-        .route("/{vhost}/{queue}/messages/groups", get(browse::groups))
-        .route("/{vhost}/{queue}/messages/delete", post(browse::delete))
-        .route("/{vhost}/{queue}/messages/move", post(browse::relocate))
+/// What lists of queues can be asked for, besides.
+const EXTENT: &[&str] = &["disable_stats", "enable_queue_totals"];
+
+pub(super) fn router() -> Routes {
+    let who = Who::InVhost;
+    let all = || get(Who::User, list, "Queues of the virtual hosts that one may enter");
+    Routes::new()
+        .route("/", [all().lists("Queue").query(EXTENT)])
+        .route("/detailed", [all().lists("Queue").query(EXTENT)])
+        .route("/{vhost}", [get(who, list_vhost, "Queues").lists("Queue").query(EXTENT)])
+        .route(
+            "/{vhost}/{queue}",
+            [
+                get(who, one, "A queue").answers("OneQueue").query(SAMPLES),
+                put(who, put_queue, "Declares a queue").takes("QueueDeclaration"),
+                delete(who, delete_queue, "Deletes a queue").query(&["if-empty", "if-unused"]),
+            ],
+        )
+        .route("/{vhost}/{queue}/contents", [delete(who, purge, "Deletes its ready messages")])
+        .route("/{vhost}/{queue}/bindings", [get(who, bindings, "Its bindings").lists("Binding")])
+        .route(
+            "/{vhost}/{queue}/actions",
+            [post(Who::Administrator, act, "Nothing: sync and cancel_sync").takes("Action")],
+        )
+        .route(
+            "/{vhost}/{queue}/get",
+            [post(who, get_messages::get, "Takes messages out, or puts them back")
+                .takes("Get")
+                .answers("[Got]")],
+        )
+        .nest("/{vhost}/{queue}/messages", browse::router())
 }
 
 /// A queue as it is shown.
@@ -290,7 +307,7 @@ async fn one(
 }
 
 /// `exclusive` and `node` mean nothing here: there is no connection, and one node.
-async fn put(
+async fn put_queue(
     caller: Caller,
     State(api): State<Arc<Api>>,
     Segments((vhost, name)): Segments<(String, String)>,

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::permission::{not_found, refused};
@@ -17,15 +16,31 @@ use crate::management::Api;
 use crate::management::body::{object, texts};
 use crate::management::caller::Administrator;
 use crate::management::commit::{completion, wait};
+use crate::management::openapi::{Routes, Who, delete, get, put};
 use crate::management::query::ListQuery;
 use crate::management::refusal::Refusal;
 use crate::names::{ExchangeName, UserName, VhostName};
 
-pub(super) fn router() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/", get(list))
-        .route("/{vhost}/{user}", get(of_user_in_vhost).put(put).delete(delete_all))
-        .route("/{vhost}/{user}/{exchange}", get(one).delete(delete))
+pub(super) fn router() -> Routes {
+    let who = Who::Administrator;
+    Routes::new()
+        .route("/", [get(who, list, "Topic permissions").lists("TopicPermission")])
+        .route(
+            "/{vhost}/{user}",
+            [
+                get(who, of_user_in_vhost, "Those of a user there").answers("[TopicPermission]"),
+                put(who, put_topics, "Gives a topic permission")
+                    .takes("TopicPermissionDeclaration"),
+                delete(who, delete_all, "Takes all of them away"),
+            ],
+        )
+        .route(
+            "/{vhost}/{user}/{exchange}",
+            [
+                get(who, one, "That for an exchange").answers("[TopicPermission]"),
+                delete(who, delete_one, "Takes it away"),
+            ],
+        )
 }
 
 /// One entry for each exchange.
@@ -84,7 +99,7 @@ async fn one(
     if found.is_empty() { Err(Refusal::NotFound) } else { Ok(Json(found.into())) }
 }
 
-async fn put(
+async fn put_topics(
     administrator: Administrator,
     State(api): State<Arc<Api>>,
     Segments((vhost, user)): Segments<(String, String)>,
@@ -113,7 +128,7 @@ async fn delete_all(
     forget(&api, &administrator, vhost, user, None).await
 }
 
-async fn delete(
+async fn delete_one(
     administrator: Administrator,
     State(api): State<Arc<Api>>,
     Segments((vhost, user, exchange)): Segments<(String, String, String)>,

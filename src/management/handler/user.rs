@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use super::{Name, checked_name};
@@ -17,26 +16,54 @@ use crate::management::body::{object, tags, text};
 use crate::management::caller::{Administrator, Anybody, Caller};
 use crate::management::commit::{completion, wait};
 use crate::management::list::Listed;
+use crate::management::openapi::{Routes, Who, delete, get, post, put};
 use crate::management::query::ListQuery;
 use crate::management::refusal::Refusal;
 use crate::names::UserName;
 
-pub(super) fn router() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/", get(list))
-        .route("/without-permissions", get(without_permissions))
-        .route("/bulk-delete", post(bulk_delete))
-        .route("/{user}", get(one).put(put).delete(delete))
-        .route("/{user}/permissions", get(super::permission::of_user))
-        .route("/{user}/topic-permissions", get(super::topic_permission::of_user))
+pub(super) fn router() -> Routes {
+    let who = Who::Administrator;
+    Routes::new()
+        .route("/", [get(who, list, "Users").lists("User")])
+        .route(
+            "/without-permissions",
+            [get(who, without_permissions, "Users who may enter no virtual host").lists("User")],
+        )
+        .route(
+            "/bulk-delete",
+            [post(who, bulk_delete, "Deletes users, all or none").takes("UserNames")],
+        )
+        .route(
+            "/{user}",
+            [
+                get(who, one, "A user").answers("User"),
+                put(who, put_user, "Adds or replaces a user").takes("UserDeclaration"),
+                delete(who, delete_one, "Deletes a user"),
+            ],
+        )
+        .route(
+            "/{user}/permissions",
+            [get(who, super::permission::of_user, "A user's permissions").lists("Permission")],
+        )
+        .route(
+            "/{user}/topic-permissions",
+            [get(who, super::topic_permission::of_user, "A user's topic permissions")
+                .lists("TopicPermission")],
+        )
+}
+
+pub(super) fn login_router() -> Routes {
+    Routes::new()
+        .route("/auth", [get(Who::Everybody, auth, "How one may log in").answers("Auth")])
+        .route("/whoami", [get(Who::User, whoami, "Who asks").answers("Whoami")])
 }
 
 /// How a browser may log in: by name and password alone.
-pub(super) async fn auth(_: Anybody) -> Json<Value> {
+async fn auth(_: Anybody) -> Json<Value> {
     Json(json!({ "oauth_enabled": false }))
 }
 
-pub(super) async fn whoami(caller: Caller) -> Json<Value> {
+async fn whoami(caller: Caller) -> Json<Value> {
     Json(json!({ "name": caller.user.name.as_str(), "tags": tag_names(&caller.user) }))
 }
 
@@ -72,7 +99,7 @@ async fn one(
     Ok(Json(shown(&*find(&api, &name)?)))
 }
 
-async fn put(
+async fn put_user(
     administrator: Administrator,
     State(api): State<Arc<Api>>,
     Name(name): Name,
@@ -112,7 +139,7 @@ fn password(body: &Map<String, Value>) -> Result<PasswordHash, Refusal> {
     }
 }
 
-async fn delete(
+async fn delete_one(
     administrator: Administrator,
     State(api): State<Arc<Api>>,
     Name(name): Name,

@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use super::{Name, channel, checked_name, connection, permission, topic_permission};
 use crate::auth::{Patterns, unheard};
 use crate::broker::GlobalCounts;
-use crate::broker::Vhost;
-use crate::management::body::{object, tags, text};
+use crate::broker::{Vhost, VhostMetadata};
+use crate::management::body::{boolean, object, tags, text};
 use crate::management::caller::{Administrator, Caller};
 use crate::management::commit::{completion, wait};
 use crate::management::list::Listed;
+use crate::management::openapi::{Routes, SAMPLES, Who, delete, get, post, put};
 use crate::management::query::ListQuery;
 use crate::management::rates::{Ranges, VhostFigures};
 use crate::management::refusal::Refusal;
@@ -25,14 +25,43 @@ use crate::management::{Api, node_name};
 use crate::names::VhostName;
 use crate::queue::QueueKind;
 
-pub(super) fn router() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/", get(list))
-        .route("/{vhost}", get(one).put(put).delete(delete))
-        .route("/{vhost}/connections", get(connection::in_vhost))
-        .route("/{vhost}/channels", get(channel::in_vhost))
-        .route("/{vhost}/permissions", get(permission::in_vhost))
-        .route("/{vhost}/topic-permissions", get(topic_permission::in_vhost))
+pub(super) fn router() -> Routes {
+    let who = Who::Administrator;
+    Routes::new()
+        .route("/", [get(Who::User, list, "Virtual hosts that one may enter").lists("Vhost")])
+        .route(
+            "/{vhost}",
+            [
+                get(who, one, "A virtual host").answers("Vhost").query(SAMPLES),
+                put(who, put_vhost, "Makes or changes a virtual host").takes("VhostDeclaration"),
+                delete(who, delete_vhost, "Deletes a virtual host and everything in it"),
+            ],
+        )
+        .route(
+            "/{vhost}/deletion/protection",
+            [
+                post(who, protect, "Refuses to delete it from then on"),
+                delete(who, unprotect, "Lets it be deleted"),
+            ],
+        )
+        .route(
+            "/{vhost}/connections",
+            [get(Who::InVhost, connection::in_vhost, "Connections that one may see")
+                .lists("Connection")],
+        )
+        .route(
+            "/{vhost}/channels",
+            [get(Who::InVhost, channel::in_vhost, "Channels that one may see").lists("Channel")],
+        )
+        .route(
+            "/{vhost}/permissions",
+            [get(who, permission::in_vhost, "Who may do what there").lists("Permission")],
+        )
+        .route(
+            "/{vhost}/topic-permissions",
+            [get(who, topic_permission::in_vhost, "Topic permissions there")
+                .lists("TopicPermission")],
+        )
 }
 
 /// Those that the caller may enter.
@@ -62,7 +91,7 @@ async fn one(
 }
 
 /// Whoever makes a virtual host may do everything in it.
-async fn put(
+async fn put_vhost(
     administrator: Administrator,
     State(api): State<Arc<Api>>,
     Name(name): Name,
@@ -82,6 +111,9 @@ async fn put(
     if let Some(kind) = default_queue_type(&body)? {
         metadata.default_queue_type = kind;
     }
+    if body.contains_key(PROTECTED) {
+        metadata.protected_from_deletion = boolean(&body, PROTECTED)?;
+    }
     refuse_what_is_not_there(&body)?;
     let (notify, committed) = completion();
     let (existed, commit) = broker.put_vhost(&name, metadata, &notify);
@@ -94,6 +126,9 @@ async fn put(
     wait(commit, committed).await?;
     Ok(if existed { StatusCode::NO_CONTENT } else { StatusCode::CREATED })
 }
+
+/// What is called so in bodies and answers.
+const PROTECTED: &str = "protected_from_deletion";
 
 /// `Some(None)` takes it away: that is what tools send that read it from a broker without one.
 fn default_queue_type(body: &Map<String, Value>) -> Result<Option<Option<QueueKind>>, Refusal> {
@@ -115,16 +150,55 @@ fn refuse_what_is_not_there(body: &Map<String, Value>) -> Result<(), Refusal> {
     }
 }
 
-async fn delete(
+async fn delete_vhost(
     administrator: Administrator,
     State(api): State<Arc<Api>>,
     Name(name): Name,
 ) -> Result<StatusCode, Refusal> {
+    let vhost = api.services.broker.vhost(&name).ok_or(Refusal::NotFound)?;
+    if vhost.metadata().protected_from_deletion {
+        let reason = format!(
+            "Cannot delete virtual host '{name}': it is protected from deletion, which \
+             DELETE /api/vhosts/{{vhost}}/deletion/protection lifts"
+        );
+        return Err(Refusal::Protected(reason));
+    }
     let (notify, committed) = completion();
     let deleted = api.services.broker.delete_vhost(&name, api.now(), &notify);
     let commit = deleted.ok_or(Refusal::NotFound)?;
     api.services.authenticator.forget_vhost(&VhostName::from(&*name));
     tracing::info!(vhost = name, by = %administrator.name(), "vhost deleted");
+    wait(commit, committed).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn protect(
+    administrator: Administrator,
+    State(api): State<Arc<Api>>,
+    Name(name): Name,
+) -> Result<StatusCode, Refusal> {
+    set_protection(&api, &administrator, &name, true).await
+}
+
+async fn unprotect(
+    administrator: Administrator,
+    State(api): State<Arc<Api>>,
+    Name(name): Name,
+) -> Result<StatusCode, Refusal> {
+    set_protection(&api, &administrator, &name, false).await
+}
+
+async fn set_protection(
+    api: &Api,
+    by: &Administrator,
+    name: &str,
+    is_protected: bool,
+) -> Result<StatusCode, Refusal> {
+    let vhost = api.services.broker.vhost(name).ok_or(Refusal::NotFound)?;
+    let metadata = VhostMetadata { protected_from_deletion: is_protected, ..vhost.metadata() };
+    let (notify, committed) = completion();
+    let (_, commit) = api.services.broker.put_vhost(&vhost.name, metadata, &notify);
+    tracing::info!(vhost = name, is_protected, by = %by.name(), "vhost put");
     wait(commit, committed).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -153,6 +227,7 @@ fn shown(api: &Api, vhost: &Vhost, counts: GlobalCounts, ranges: &Ranges) -> Val
         "default_queue_type": metadata.default_queue_type.unwrap_or_default().as_str(),
         "metadata": shown,
         "tracing": false,
+        PROTECTED: metadata.protected_from_deletion,
         "cluster_state": { node_name(): "running" },
     }) else {
         return object.into();

@@ -16,12 +16,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 
 use self::object::{
     CHANNELS, CLUSTER_EXCHANGES, CONNECTION_MEMORY, CONNECTIONS, EXCHANGES, Metric, QUEUE_AGES,
@@ -30,6 +29,7 @@ use self::object::{
 use self::text::{Family, Kind, Text, sample};
 use super::Api;
 use super::caller::log_in_monitor;
+use super::openapi::{Routes, Who, get};
 use crate::broker::Vhost;
 
 /// Of the broker's metrics, unless they are asked for in detail.
@@ -40,15 +40,18 @@ const OWN: &str = "leveret_";
 
 /// For everybody, as RabbitMQ serves them on a port of their own.
 pub(super) fn open_router(api: Arc<Api>) -> Router {
-    routes().fallback(async || StatusCode::NOT_FOUND).with_state(api)
+    routes().into_router().fallback(async || StatusCode::NOT_FOUND).with_state(api)
 }
 
 /// Beside the HTTP API, for those who may see what it tells monitors.
-pub(super) fn router(api: &Arc<Api>) -> Router<Arc<Api>> {
-    routes().layer(from_fn_with_state(Arc::clone(api), for_monitors))
+pub(super) fn router(api: &Arc<Api>) -> Routes {
+    routes().map(|router| router.layer(from_fn_with_state(Arc::clone(api), for_monitors)))
 }
 
 async fn for_monitors(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    if request.method() == Method::OPTIONS {
+        return next.run(request).await;
+    }
     let (parts, body): (Parts, Body) = request.into_parts();
     match log_in_monitor(&parts, &api).await {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
@@ -56,11 +59,18 @@ async fn for_monitors(State(api): State<Arc<Api>>, request: Request, next: Next)
     }
 }
 
-fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/metrics", get(aggregated))
-        .route("/metrics/per-object", get(per_object))
-        .route("/metrics/detailed", get(detailed))
+fn routes() -> Routes {
+    const KIND: &str = "text/plain";
+    let who = Who::Monitor;
+    Routes::new()
+        .route("/metrics", [get(who, aggregated, "Metrics, added up").text(KIND)])
+        .route("/metrics/per-object", [get(who, per_object, "Metrics of each object").text(KIND)])
+        .route(
+            "/metrics/detailed",
+            [get(who, detailed, "The families that are asked for")
+                .query(&["family", "vhost"])
+                .text(KIND)],
+        )
 }
 
 async fn aggregated(State(api): State<Arc<Api>>) -> Response {

@@ -61,7 +61,8 @@ impl View<'_> {
     }
 
     fn details(&self, now: u64, column: usize) -> Value {
-        let rate: f64 = self.pasts.iter().map(|past| past.rate(column, self.ticks)).sum();
+        // No numbers at all add up to a negative zero.
+        let rate = self.pasts.iter().map(|past| past.rate(column, self.ticks)).sum::<f64>() + 0.0;
         let Some(range) = self.range else { return json!({ "rate": rate }) };
         let times: Vec<u64> = range.times(self.ticks).collect();
         let oldest = times.last().map_or(0, |millis| tick_at(*millis));
