@@ -41,7 +41,7 @@ const ROOMS: [(&str, &[&str], Below); 17] = [
     // It has a setting for everything, and a name for what is told of who did what.
     ("log", &["names", "config"], Below::No),
     // A client of any broker, that measures it: it must not know this one.
-    ("perf", &["protocol", "names", "config"], Below::No),
+    ("perf", &["protocol", "names", "config", "transport"], Below::No),
 ];
 
 /// The rooms that drive the others and tell them the time.

@@ -8,13 +8,14 @@ use std::task::Poll;
 use tokio::io::ReadBuf;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use super::client::{Client, Role, channel_closed};
 use super::clock::{Clock, Moment, Timer};
 use super::error::PerfError;
 use super::login::{Agreed, FRAME_MAX, Login, closed};
 use super::sample::Shard;
-use super::socket::{PATIENCE, Socket, Tls, dial};
+use super::socket::{PATIENCE, Socket, dial};
 use super::uri::Uri;
 use crate::protocol::frame::{FRAME_OVERHEAD, parse_frame, write_method};
 use crate::protocol::method::{channel, connection};
@@ -53,7 +54,7 @@ impl Connection {
     /// Dials and logs in. `heartbeat` in seconds; what the broker wishes without.
     pub async fn open(
         uri: &Uri,
-        tls: Option<&Tls>,
+        tls: Option<&TlsConnector>,
         name: &str,
         heartbeat: Option<u16>,
     ) -> Result<Self, PerfError> {

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::transport::tls::TlsError;
+
 #[derive(Debug, thiserror::Error)]
 pub enum PerfError {
     #[error("cannot connect to {address}: {cause}")]
@@ -27,8 +29,8 @@ pub enum PerfError {
     /// Something that no broker should send.
     #[error("the broker broke the protocol: {0}")]
     Protocol(String),
-    #[error("cannot read certificates from {}: {cause}", path.display())]
-    Certificates { path: PathBuf, cause: String },
+    #[error("{0}")]
+    Certificates(#[from] TlsError),
     #[error("cannot write {}: {cause}", path.display())]
     Write { path: PathBuf, cause: io::Error },
     #[error("cannot read {}: {cause}", path.display())]

@@ -20,9 +20,9 @@ use super::plan::Plan;
 use super::report::{Ended, Report, Second};
 use super::sample::Shards;
 use super::series::Series;
-use super::socket::{Tls, Trust};
 use super::topology::{self, Made};
 use super::workers::{Kind, Shared, Workers};
+use crate::transport::tls::client::{self, Trust};
 
 /// How often what the connections counted is collected.
 const COLLECT: Duration = Duration::from_millis(50);
@@ -53,10 +53,10 @@ pub async fn run(
     let tls = plan.uris.iter().any(|uri| uri.tls);
     let trust = match &plan.options.cacert {
         Some(path) => Trust::File(path),
-        None if plan.options.insecure => Trust::Insecure,
+        None if plan.options.insecure => Trust::Anybody,
         None => Trust::System,
     };
-    let tls = if tls { Some(Tls::new(&trust)?) } else { None };
+    let tls = if tls { Some(client::connector(trust)?) } else { None };
     let uri = plan.uris.first().unwrap_or_else(|| unreachable!("clap has a default"));
     let name = format!("{} control", plan.options.name);
     // Nobody looks after it while the others work: no heartbeats.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
 
 use super::client::Role;
 use super::clock::{Clock, Timer};
@@ -14,7 +15,6 @@ use super::error::PerfError;
 use super::plan::Plan;
 use super::producer::Producer;
 use super::sample::Shards;
-use super::socket::Tls;
 use super::topology::declare_queue;
 use crate::protocol::ChannelNumber;
 use crate::protocol::method::{basic, confirm};
@@ -33,7 +33,7 @@ pub enum Kind {
 pub struct Shared {
     pub plan: Arc<Plan>,
     pub clock: Clock,
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsConnector>,
     pub shards: Shards,
     pub phase: watch::Receiver<Phase>,
 }

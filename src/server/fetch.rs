@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,12 +13,11 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::ServerError;
+use crate::transport::tls::TlsError;
+use crate::transport::tls::client::{self, Trust};
 
 /// From the connection to the last byte. Two of them fit into the time that a client has to log in.
 const TIME_MAX: Duration = Duration::from_secs(4);
@@ -51,29 +49,9 @@ pub(super) enum FetchError {
 impl Fetcher {
     /// `authorities`: who vouches for servers, PEM; otherwise those that browsers trust.
     pub(super) fn new(authorities: Option<&Path>) -> Result<Self, ServerError> {
-        let mut roots = RootCertStore::empty();
-        match authorities {
-            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-            Some(file) => {
-                let certificates = CertificateDer::pem_file_iter(file)
-                    .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                    .map_err(|error| ServerError::unusable(file, error.to_string()))?;
-                for certificate in certificates {
-                    let added = roots.add(certificate);
-                    added.map_err(|error| ServerError::unusable(file, error.to_string()))?;
-                }
-                if roots.is_empty() {
-                    let reason = "it has no certificate in it".to_owned();
-                    return Err(ServerError::unusable(file, reason));
-                }
-            }
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| ServerError::Fetch(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)) })
+        let trust = authorities.map_or(Trust::Browsers, Trust::File);
+        let unusable = |error: TlsError| ServerError::unusable(error.file.as_ref(), error.reason);
+        Ok(Self { connector: client::connector(trust).map_err(unusable)? })
     }
 
     /// The document, of so many bytes at most. Redirections are not followed.

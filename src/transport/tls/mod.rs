@@ -4,6 +4,7 @@
 //! another in its place only when all of it is good.
 
 mod certificate;
+pub mod client;
 mod files;
 
 use std::path::PathBuf;
