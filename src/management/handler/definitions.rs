@@ -44,6 +44,15 @@ pub(super) fn router() -> Routes {
         )
 }
 
+/// What would be refused of a document, without doing what it says.
+pub(super) fn validation_router() -> Routes {
+    let who = Who::Administrator;
+    let what = "Checks what an import would take, and changes nothing";
+    Routes::new()
+        .route("/", [post(who, validate, what).takes("Definitions")])
+        .route("/{vhost}", [post(who, validate_vhost, what).takes("VhostDefinitions")])
+}
+
 async fn whole(_: Administrator, State(api): State<Arc<Api>>, query: Query) -> Response {
     answer(&query, &export::broker(&api))
 }
@@ -80,6 +89,28 @@ async fn import(
     let document = read(&headers, &body, None, &api)?;
     tracing::info!(by = %administrator.name(), "definitions imported");
     take(document, &api).await
+}
+
+async fn validate(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    read(&headers, &body, None, &api)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn validate_vhost(
+    _: Administrator,
+    State(api): State<Arc<Api>>,
+    Name(vhost): Name,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let vhost = api.services.broker.vhost(&vhost).ok_or_else(|| Refusal::NotFound.or_no_vhost())?;
+    read(&headers, &body, Some(&vhost.name), &api)?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn import_vhost(

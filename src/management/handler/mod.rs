@@ -56,6 +56,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         noun("/nodes", node::router()),
         noun("/definitions", definitions::router()),
         noun("/all-configuration", definitions::router()),
+        noun("/validate/definitions", definitions::validation_router()),
         noun("/parameters", parameter::router()),
         noun("/global-parameters", parameter::global_router()),
         noun("/exchanges", exchange::router()),
