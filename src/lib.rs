@@ -22,6 +22,7 @@
 //! - [`log`]: what the others tell, as lines.
 //! - [`management`]: what operators and their tools ask for, over HTTP.
 //! - [`server`]: sockets, and the one task per connection.
+//! - [`ctl`]: operations against a running broker, over its HTTP API.
 //! - [`perf`]: a load generator for any broker; it shares only the codec with this one.
 
 pub mod names;
@@ -50,4 +51,5 @@ pub mod management;
 pub mod server;
 pub mod transport;
 
+pub mod ctl;
 pub mod perf;

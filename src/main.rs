@@ -1,6 +1,7 @@
 //! The leveret binary: flags to settings, settings and what the data directory holds to a broker, a
 //! broker to sockets, and then waiting for a signal.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use leveret::auth::oauth2::OAuth2;
 use leveret::auth::{Authenticator, Backend, PasswordHash, Patterns, Tag, User, UserLimits};
 use leveret::broker::{Broker, Found, Limits};
 use leveret::config::{self, ConfigError, Settings, Task};
+use leveret::ctl;
 use leveret::log::Log;
 use leveret::management::{
     self, Bound, DefinitionFiles, Listener, Management, ManagementError, Protocol,
@@ -37,10 +39,19 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const BAD_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|command| command == "perf") {
-        return leveret::perf::main(std::env::args_os());
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    if ctl::is_tool(args.first()) {
+        return ctl::main(args);
     }
-    let command = match config::command(std::env::args_os()) {
+    let word = |at: usize| args.get(at).map(|word| word.as_encoded_bytes()).unwrap_or_default();
+    match (word(1), word(2)) {
+        // The same command in both places.
+        (b"ctl", b"config") => drop(args.remove(1)),
+        (b"ctl", _) => return ctl::main(args),
+        (b"perf", _) => return leveret::perf::main(args.into_iter()),
+        _ => {}
+    }
+    let command = match config::command(args.into_iter()) {
         Ok(command) => command,
         Err(ConfigError::Help(text)) => {
             say(std::io::stdout(), &text);

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::error::{ConfigError, Origin};
 use super::source::{Assignment, Value};
@@ -17,6 +17,11 @@ pub enum Task {
     Check,
 }
 
+/// The sub-commands and flags of the program, but for what is below `ctl` and `perf`.
+pub fn command_line() -> clap::Command {
+    CommandLine::command()
+}
+
 pub(super) fn parse(args: impl Iterator<Item = OsString>) -> Result<super::Command, ConfigError> {
     let command_line = CommandLine::try_parse_from(args).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -25,7 +30,7 @@ pub(super) fn parse(args: impl Iterator<Item = OsString>) -> Result<super::Comma
         _ => ConfigError::CommandLine(one_line(&error)),
     })?;
     Ok(match command_line.command {
-        Some(Command::Perf) | None => command_line.serve.task(Task::Serve),
+        Some(Command::Perf | Command::Ctl) | None => command_line.serve.task(Task::Serve),
         Some(Command::Serve(serve)) => serve.task(Task::Serve),
         Some(Command::Config { command: ConfigCommand::Check(serve) }) => serve.task(Task::Check),
     })
@@ -64,6 +69,9 @@ enum Command {
     /// Load an AMQP 0-9-1 broker and measure it
     // Only for the list of commands: `main` has run it before anybody looks at the settings.
     Perf,
+    /// Look after a running broker, over its HTTP API
+    // The same.
+    Ctl,
 }
 
 #[derive(Subcommand)]

@@ -29,7 +29,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use error::{ConfigError, Origin};
-pub use flags::Task;
+pub use flags::{Task, command_line};
 pub use log::{LogConsole, LogLevel, Rotation};
 pub use oauth2::{Backend, OAuth2};
 pub use settings::{DiskLimit, LogFormat, Secret, Settings, Sync, TimeoutAction, Watermark};
