@@ -23,6 +23,7 @@
 //! - [`management`]: what operators and their tools ask for, over HTTP.
 //! - [`server`]: sockets, and the one task per connection.
 //! - [`ctl`]: operations against a running broker, over its HTTP API.
+//! - [`process`]: what the system is told and asked: systemd, signals, limits.
 //! - [`perf`]: a load generator for any broker; it shares only the codec with this one.
 
 pub mod names;
@@ -48,6 +49,7 @@ pub mod auth;
 pub mod config;
 pub mod log;
 pub mod management;
+pub mod process;
 pub mod server;
 pub mod transport;
 

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ use leveret::log::Log;
 use leveret::management::{
     self, Bound, DefinitionFiles, Listener, Management, ManagementError, Protocol,
 };
+use leveret::process::signals::{Signals, Wanted};
+use leveret::process::{files, systemd};
 use leveret::queue::{Budget, TimeoutAction};
 use leveret::server::clock::Clock;
 use leveret::server::{Keepalive, KeySource, Listen, Resources, Server, ServerError};
@@ -28,7 +31,6 @@ use leveret::storage::{
     StoreError,
 };
 use leveret::transport::tls::{self, Tls};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// Messages are allocated by one thread and freed by another, all day long.
@@ -83,7 +85,7 @@ fn main() -> ExitCode {
         runtime.worker_threads(settings.worker_threads);
     }
     let served = match runtime.enable_all().build() {
-        Ok(runtime) => runtime.block_on(serve(&settings, &command, &log)),
+        Ok(runtime) => runtime.block_on(serve(&settings, &command, &loaded.files, &log)),
         Err(error) => Err(error.into()),
     };
     match served {
@@ -110,29 +112,31 @@ fn say(mut out: impl Write, line: &str) {
 async fn serve(
     settings: &Settings,
     command: &config::Command,
+    files: &[PathBuf],
     log: &Log,
 ) -> Result<(), Box<dyn std::error::Error>> {
     // Signals that come while starting are not lost.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let files = settings.load_definitions.as_deref();
-    let files = files.map(DefinitionFiles::read).transpose()?;
+    let mut signals = Signals::listen()?;
+    let started = Instant::now();
+    say_what_starts(settings, files);
+    let definitions = settings.load_definitions.as_deref();
+    let definitions = definitions.map(DefinitionFiles::read).transpose()?;
     let directory = DataDirectory::open(&settings.data_dir)?;
     let tls = tls::Options::of(settings).map(Tls::load).transpose()?.map(Arc::new);
     // Whoever asks over HTTP while the broker recovers waits for the answer.
     let http = bind_http(settings, tls.as_ref())?;
     let clock = Clock::start();
     let (failed, mut failure) = mpsc::unbounded_channel();
+    let patience = systemd::ask_for_patience("recovering");
     let (broker, stores) = recover(settings, &directory, clock, failed)?;
     let (oauth2, keys) = tokens(settings)?;
-    let has_users = files.as_ref().is_some_and(DefinitionFiles::has_users);
+    let has_users = definitions.as_ref().is_some_and(DefinitionFiles::has_users);
     let authenticator = users(settings, &broker, &stores.definitions, has_users)?;
     let authenticator = authenticator.with_backends(backends(settings), oauth2);
     let services = services(settings, Arc::clone(&broker), authenticator);
-    if let Some(files) = files {
+    if let Some(definitions) = definitions {
         let skip = settings.definitions_skip_if_unchanged;
-        files.load(&broker, &services.authenticator, skip, clock.now())?;
+        definitions.load(&broker, &services.authenticator, skip, clock.now())?;
     }
     let mut resources = Resources::new(
         Arc::new(RealDisk),
@@ -144,7 +148,7 @@ async fn serve(
         memory_limit: resources.memory_limit(),
         disk_free_limit: resources.disk_free_limit(),
         directory: directory.path().to_owned(),
-        config_files: Vec::new(),
+        config_files: files.iter().map(|file| file.display().to_string()).collect(),
         started: clock.now(),
     };
     // Before the first publisher.
@@ -159,18 +163,35 @@ async fn serve(
         true => None,
         false => Some(manage(http, &services, &server, tls.clone(), node, clock)?),
     };
-    report_ready(&server, management.as_ref());
+    tracing::info!("ready in {} ms", started.elapsed().as_millis());
+    let ready = report_ready(&server, management.as_ref());
+    drop(patience);
+    systemd::ready(&ready);
+    let living = Arc::clone(&broker);
+    let watchdog = tokio::spawn(systemd::watchdog(move || look_alive(&living)));
     let reload = Reload { settings, command, log, tls };
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload.run(),
+            wanted = signals.next() => match wanted {
+                Wanted::Stop => break,
+                Wanted::Reload => {
+                    systemd::reloading();
+                    reload.run();
+                    systemd::ready(&ready);
+                }
+                Wanted::Report => {
+                    let lines = leveret::server::state(&broker, clock.now());
+                    lines.iter().for_each(|line| tracing::info!("state: {line}"));
+                }
+            },
             // What is on the disk is unknown: the less is promised from here on, the better.
             Some(error) = failure.recv() => return Err(error.into()),
         }
     }
     tracing::info!("stopping");
+    systemd::stopping("closing connections, writing and syncing");
+    watchdog.abort();
+    let _patience = systemd::ask_for_patience("closing connections, writing and syncing");
     if let Some(management) = &management {
         management.drain();
     }
@@ -186,6 +207,35 @@ async fn serve(
     tracing::info!("the journal took {records} records, {bytes} bytes, {fsyncs} syncs");
     stores.definitions.close();
     Ok(stored?)
+}
+
+/// What to know first when one reads a log.
+fn say_what_starts(settings: &Settings, config_files: &[PathBuf]) {
+    let (version, node) = (env!("CARGO_PKG_VERSION"), leveret::broker::node_name());
+    tracing::info!("leveret {version} starts as node {node}, process {}", std::process::id());
+    let directory = &settings.data_dir;
+    let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
+    tracing::info!("data directory: {}", absolute.display());
+    let config_files: Vec<_> = config_files.iter().map(|file| file.display().to_string()).collect();
+    match config_files.is_empty() {
+        true => tracing::info!("configuration files: none"),
+        false => tracing::info!("configuration files: {}", config_files.join(", ")),
+    }
+    match files::raise_limit() {
+        None => tracing::info!("open files: as many as there are"),
+        Some(most) if most >= files::FEW => tracing::info!("open files: at most {most}"),
+        Some(most) => tracing::warn!(
+            "open files: at most {most}, which is few: every connection is one (ulimit -n, LimitNOFILE)"
+        ),
+    }
+}
+
+/// Takes the locks that all connections need: whoever waits for one for ever shows here.
+fn look_alive(broker: &Broker) {
+    broker.connection_count();
+    for vhost in broker.vhosts() {
+        vhost.queue_count();
+    }
 }
 
 /// What SIGHUP makes anew from the settings as they are then. Whatever can follow a change while the
@@ -393,7 +443,8 @@ fn manage(
     Management::start(bound, services)
 }
 
-fn report_ready(server: &Server, management: Option<&Management>) {
+/// Says on stderr who may come now; returns it without the name.
+fn report_ready(server: &Server, management: Option<&Management>) -> String {
     let amqp = server
         .addresses
         .iter()
@@ -403,7 +454,9 @@ fn report_ready(server: &Server, management: Option<&Management>) {
         http.map(|Listener { protocol, address }| format!("{} {address}", protocol.as_str()));
     let addresses: Vec<String> = amqp.chain(http).collect();
     let version = env!("CARGO_PKG_VERSION");
-    say(std::io::stderr(), &format!("leveret {version} ready: {}", addresses.join(", ")));
+    let ready = format!("ready: {}", addresses.join(", "));
+    say(std::io::stderr(), &format!("leveret {version} {ready}"));
+    ready
 }
 
 /// Users as they were left. Only a broker that never had any begins with the default one, unless

@@ -18,7 +18,7 @@ mod source;
 
 /// A room, the rooms it may import, and whether it may also import whatever those may. To change
 /// this table is to change the architecture: in a commit of its own that says why.
-const ROOMS: [(&str, &[&str], Below); 18] = [
+const ROOMS: [(&str, &[&str], Below); 19] = [
     ("protocol", &[], Below::No),
     ("names", &["protocol"], Below::No),
     ("time", &[], Below::No),
@@ -40,6 +40,8 @@ const ROOMS: [(&str, &[&str], Below); 18] = [
     ("config", &["names"], Below::No),
     // It has a setting for everything, and a name for what is told of who did what.
     ("log", &["names", "config"], Below::No),
+    // It talks to the system, and to nobody in the house.
+    ("process", &[], Below::No),
     // A client of any broker, that measures it: it must not know this one.
     ("perf", &["protocol", "names", "config", "transport"], Below::No),
     // A client of the HTTP API. Settings are checked, and passwords hashed, where there is no broker.

@@ -6,6 +6,8 @@
 mod certificates;
 #[path = "command_line/definitions.rs"]
 mod definitions;
+#[path = "command_line/process.rs"]
+mod process;
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/socket.rs"]
@@ -64,6 +66,13 @@ impl Broker {
     }
 
     fn start_command(mut command: Command) -> Self {
+        let mut broker = Self::spawn(&mut command);
+        broker.ready = broker.line(" ready: ");
+        broker
+    }
+
+    /// Starts it, however far it comes.
+    fn spawn(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, lines) = channel();
@@ -75,9 +84,7 @@ impl Broker {
                 }
             }
         });
-        let mut broker = Self { child, lines, ready: String::new() };
-        broker.ready = broker.line(" ready: ");
-        broker
+        Self { child, lines, ready: String::new() }
     }
 
     /// On a port and in a directory of its own.
@@ -424,7 +431,7 @@ async fn clients_of_a_proxy_are_logged_by_their_own_address() {
     let mut socket = Socket::dial(broker.address()).await;
     socket.send(b"PROXY TCP4 127.0.0.9 203.0.113.1 8080 5672\r\n").await;
     socket.log_in().await;
-    let line = broker.line("connection open");
+    let line = broker.line("accepting AMQP connection");
     assert!(line.contains("127.0.0.9:8080 -> 203.0.113.1:5672"), "{line}");
     let mut socket = Socket::dial(broker.address()).await;
     socket.send(&socket::handshake()).await;

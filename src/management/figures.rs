@@ -6,7 +6,6 @@ use super::Api;
 use super::machine::Machine;
 use super::rates::{NODE_KEYS, VhostFigures};
 use crate::broker::Vhost;
-use crate::queue::QueueKind;
 use crate::storage::SegmentStats;
 use crate::storage::journal::JournalStats;
 
@@ -61,43 +60,4 @@ pub(super) fn of_vhosts(api: &Api, vhosts: &[Arc<Vhost>]) -> (VhostFigures, Obje
         totals.channels += channels;
     }
     (figures, totals)
-}
-
-/// Bytes of memory, by what they are for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct MemoryUse {
-    pub input: u64,
-    pub output: u64,
-    /// Queues and the messages in them, by kind.
-    pub classic: u64,
-    pub quorum: u64,
-    pub streams: u64,
-    pub rates: u64,
-}
-
-impl MemoryUse {
-    pub(super) fn look(api: &Api) -> Self {
-        let broker = &api.services.broker;
-        let mut memory = Self { rates: api.rates.cost() as u64, ..Self::default() };
-        for connected in broker.connections() {
-            let (input, output) = connected.memory();
-            memory.input += input;
-            memory.output += output;
-        }
-        for vhost in broker.vhosts() {
-            for queue in vhost.all_queues() {
-                let bytes = queue.figures().memory as u64;
-                match queue.kind() {
-                    QueueKind::Classic => memory.classic += bytes,
-                    QueueKind::Quorum => memory.quorum += bytes,
-                    QueueKind::Stream => memory.streams += bytes,
-                }
-            }
-        }
-        memory
-    }
-
-    pub(super) fn total(&self) -> u64 {
-        self.input + self.output + self.classic + self.quorum + self.streams + self.rates
-    }
 }

@@ -10,6 +10,7 @@ mod expiry;
 mod fetch;
 mod keys;
 mod listener;
+mod report;
 mod resources;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ use crate::session::Services;
 use crate::transport::tls::Tls;
 
 pub use self::keys::{KeySource, oauth2};
+pub use self::report::state;
 pub use self::resources::Resources;
 
 /// How long clients have to answer our close when the broker stops.

@@ -98,7 +98,6 @@ impl Resources {
             }
         }
         if let Some(limit) = self.memory_limit {
-            let resident = || memory::resident(|path| std::fs::read_to_string(path).ok());
             let mut measured = resident();
             if measured.is_some_and(|bytes| bytes > limit) {
                 // Perhaps nobody uses all of it.
@@ -139,6 +138,11 @@ fn set(alarms: &Alarms, resource: Resource, on: bool, bytes: u64, limit: u64) {
         true => tracing::warn!(bytes, limit, "{name} resource limit alarm set"),
         false => tracing::warn!(bytes, limit, "{name} resource limit alarm cleared"),
     }
+}
+
+/// Resident bytes of this process, where that can be told.
+pub(super) fn resident() -> Option<u64> {
+    memory::resident(|path| std::fs::read_to_string(path).ok())
 }
 
 /// Looks again and again, until it is told to stop.

@@ -36,6 +36,13 @@ impl Open {
             let Some(channel) = self.channels.get_mut(number) else { continue };
             let (overdue, next) = self.ctx.overdue(channel);
             if let Some(timeout) = overdue.close {
+                tracing::warn!(
+                    connection = self.ctx.id.0,
+                    "a consumer on channel {} has timed out waiting for delivery acknowledgement. \
+                     Timeout used: {} ms",
+                    number.0,
+                    timeout.as_millis()
+                );
                 self.channel_error(number, timed_out(number, timeout))?;
                 continue;
             }

@@ -359,7 +359,13 @@ impl Session {
                 let peer = &self.peer.name;
                 // It opens once.
                 let _ = self.stats.name.set(peer.as_str().into());
-                tracing::info!(connection = self.id.0, peer, user = %ctx.user, vhost, "connection open");
+                let user = &ctx.user;
+                tracing::info!(
+                    connection = self.id.0,
+                    peer,
+                    "accepting AMQP connection: user '{user}' authenticated and granted access to \
+                     vhost '{vhost}'"
+                );
                 self.stage = Stage::Open(Box::new(Open::new(ctx)));
             }
         }
@@ -370,6 +376,8 @@ impl Session {
         match result {
             Ok(Turn::GoOn) => {}
             Ok(Turn::Closed) => {
+                let peer = &self.peer.name;
+                tracing::info!(connection = self.id.0, peer, "closing AMQP connection ({peer})");
                 // Everything is back and exclusive names are free before close-ok says so (B2.11).
                 self.leave();
                 let ok = connection::Method::CloseOk(connection::CloseOk {});
@@ -386,7 +394,7 @@ impl Session {
     /// Ends the connection with `connection.close` (B0.4).
     fn close(&mut self, error: &AmqpError, now: Time) {
         let peer = &self.peer.name;
-        tracing::info!(connection = self.id.0, peer, %error, "closing connection");
+        tracing::info!(connection = self.id.0, peer, %error, "closing AMQP connection ({peer})");
         self.leave();
         self.write_close(error);
         let heartbeat = self.timers.interval().unwrap_or(CLOSE_WAIT_MAX);
@@ -514,7 +522,11 @@ impl Session {
                     open.ctx.output.heartbeat();
                 }
                 if let Some(why) = due.give_up {
-                    tracing::info!(connection = self.id.0, peer, why, "connection dropped");
+                    tracing::info!(
+                        connection = self.id.0,
+                        peer,
+                        "closing AMQP connection ({peer}): {why}"
+                    );
                     self.leave();
                     self.drop_everything();
                 } else if now >= open.ctx.expires {
@@ -540,6 +552,12 @@ impl Session {
     pub fn end(&mut self, now: Time) {
         if let Stage::Open(open) = &mut self.stage {
             open.ctx.now = now;
+            let peer = &self.peer.name;
+            tracing::warn!(
+                connection = self.id.0,
+                peer,
+                "closing AMQP connection ({peer}): client unexpectedly closed TCP connection"
+            );
         }
         self.leave();
         self.stage = over(now);

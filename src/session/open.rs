@@ -428,7 +428,13 @@ impl Open {
         if error.scope == Scope::Connection {
             return Err(error);
         }
-        tracing::info!(connection = self.ctx.id.0, channel = number.0, %error, "channel closed");
+        let (connection, channel) = (self.ctx.id.0, number.0);
+        tracing::info!(
+            connection,
+            channel,
+            "Channel error on connection ({}): {error}",
+            self.ctx.peer.name
+        );
         if error.code == ReplyCode::AccessRefused {
             let _who = self.ctx.who().entered();
             let (vhost, why) = (self.ctx.vhost.name.as_str(), error.reply_text());

@@ -11,7 +11,7 @@ use super::overview::{NO_ERLANG, PRODUCT, contexts, exchange_types, uptime_milli
 use crate::broker::{COMPATIBLE_VERSION, Resource, node_name};
 use crate::management::Api;
 use crate::management::caller::Monitor;
-use crate::management::figures::{MemoryUse, node_gauges, stores};
+use crate::management::figures::{node_gauges, stores};
 use crate::management::machine::Machine;
 use crate::management::openapi::{Routes, SAMPLES, Who, get};
 use crate::management::rates::Ranges;
@@ -148,8 +148,8 @@ fn auth_mechanisms() -> Value {
 /// By RabbitMQ's names: what they name there is 0 where there is none of it here.
 fn breakdown(api: &Api) -> (Map<String, Value>, u64) {
     let machine = Machine::look(&api.services.node.directory);
-    let memory = MemoryUse::look(api);
-    let known = memory.total() + machine.code;
+    let (memory, rates) = (api.services.broker.memory_use(), api.rates.cost() as u64);
+    let known = memory.total() + rates + machine.code;
     let keys = [
         ("connection_readers", memory.input),
         ("connection_writers", memory.output),
@@ -166,7 +166,7 @@ fn breakdown(api: &Api) -> (Map<String, Value>, u64) {
         ("metadata_store", 0),
         ("other_proc", 0),
         ("metrics", 0),
-        ("mgmt_db", memory.rates),
+        ("mgmt_db", rates),
         ("mnesia", 0),
         ("quorum_ets", 0),
         ("metadata_store_ets", 0),
