@@ -2,7 +2,8 @@
 //! about it.
 //!
 //! The rules rest on how the load works: a publisher sends every sequence once, and never again what
-//! was not confirmed; every queue has one consumer at a time. Between two kills lies an era.
+//! was not confirmed; every queue has one consumer at a time, and the next one comes when the broker has seen
+//! that the one before is gone. Between two kills lies an era.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -26,6 +27,9 @@ enum Event {
     },
     /// Something that was published after the acknowledgement on the same channel was confirmed.
     Settled(Id),
+    /// The consumer is gone, and what was on its way to it goes back. By publisher, how much had been
+    /// sent before the broker saw it.
+    Left(HashMap<u32, u64>),
 }
 
 #[derive(Default)]
@@ -34,6 +38,9 @@ pub struct Ledger {
     routes: HashMap<u32, Vec<&'static str>>,
     /// Queues whose consumer sends some back, so that what comes is in order only the first time.
     requeues: BTreeSet<&'static str>,
+    /// Quorum queues, where what goes back more than once comes in the order of its return
+    /// (behaviour B6.13).
+    returns_apart: BTreeSet<&'static str>,
     sent: BTreeMap<u32, Vec<Sent>>,
     events: BTreeMap<&'static str, Vec<Event>>,
 }
@@ -55,6 +62,10 @@ impl Ledger {
 
     pub fn expect_requeues(&mut self, queue: &'static str) {
         self.requeues.insert(queue);
+    }
+
+    pub fn expect_returns_apart(&mut self, queue: &'static str) {
+        self.returns_apart.insert(queue);
     }
 
     pub fn sends_back(&self, queue: &str) -> bool {
@@ -82,6 +93,12 @@ impl Ledger {
         self.events.entry(queue).or_default().extend(ids.into_iter().map(Event::Settled));
     }
 
+    pub fn left(&mut self, queue: &'static str) {
+        let sent = self.sent.iter().map(|(publisher, sent)| (*publisher, sent.len() as u64));
+        let sent = sent.collect();
+        self.events.entry(queue).or_default().push(Event::Left(sent));
+    }
+
     pub fn figures(&self) -> Figures {
         let mut figures = Figures::default();
         for sent in self.sent.values().flatten() {
@@ -95,6 +112,7 @@ impl Ledger {
                     figures.redelivered += usize::from(*redelivered);
                 }
                 Event::Settled(_) => figures.settled_for_certain += 1,
+                Event::Left(_) => {}
             }
         }
         figures
@@ -138,11 +156,17 @@ impl Ledger {
         let (mut seen, mut settled) = (BTreeSet::new(), BTreeSet::new());
         let mut newest: HashMap<u32, u64> = HashMap::new();
         let mut latest: HashMap<(u32, usize), u64> = HashMap::new();
+        let mut before_left = &HashMap::new();
         for event in events {
-            let (id, era, redelivered) = match *event {
-                Event::Delivered { id, era, redelivered } => (id, era, redelivered),
+            let (id, era, redelivered) = match event {
+                Event::Delivered { id, era, redelivered } => (*id, *era, *redelivered),
                 Event::Settled(id) => {
-                    settled.insert(id);
+                    settled.insert(*id);
+                    continue;
+                }
+                Event::Left(sent) => {
+                    before_left = sent;
+                    latest.clear();
                     continue;
                 }
             };
@@ -158,21 +182,27 @@ impl Ledger {
                 wrong("came again after it was settled for good");
             }
             let Id { publisher, sequence } = id;
+            let was_on_its_way = before_left.get(&publisher).is_some_and(|sent| sequence < *sent);
+            let in_order = !(was_on_its_way && self.returns_apart.contains(queue));
             if seen.insert(id) {
                 // After a kill the broker cannot know that it was never delivered.
                 match (sent.era < era, redelivered) {
                     (true, false) => wrong("came back from before a kill without the flag"),
-                    (false, true) => wrong("is new and has the flag"),
+                    (false, true) if !was_on_its_way => wrong("is new and has the flag"),
                     _ => {}
                 }
-                if newest.insert(publisher, sequence).is_some_and(|newest| newest > sequence) {
+                let newest = newest.entry(publisher).or_default();
+                if std::mem::replace(newest, sequence.max(*newest)) > sequence && in_order {
                     wrong("came for the first time behind a later one");
                 }
             } else if !redelivered {
                 wrong("came again without the flag");
             }
             let before = latest.insert((publisher, era), sequence);
-            if !self.sends_back(queue) && before.is_some_and(|before| before >= sequence) {
+            if in_order
+                && !self.sends_back(queue)
+                && before.is_some_and(|before| before >= sequence)
+            {
                 wrong("came out of order");
             }
         }
@@ -253,5 +283,19 @@ mod tests {
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].contains("other: ") && problems[0].contains("nobody sent there"));
         assert!(problems[1].contains("settled for good"), "{problems:?}");
+    }
+
+    #[test]
+    fn what_a_consumer_had_that_left_comes_again() {
+        let mut ledger = ledger();
+        ledger.deliver("q", id(0), 0, false);
+        ledger.deliver("q", id(1), 0, false);
+        ledger.left("q");
+        let after = ledger.send(1, 0);
+        (0..5).for_each(|sequence| ledger.deliver("q", id(sequence), 0, true));
+        assert_eq!(ledger.problems(), Vec::<String>::new());
+        ledger.deliver("q", after, 0, true);
+        let problems = ledger.problems();
+        assert!(problems.len() == 1 && problems[0].contains("is new and has the flag"));
     }
 }
