@@ -191,7 +191,6 @@ pub enum Refused {
     /// A stream's consumers acknowledge, each with a limit of its own (behaviour B13.11).
     NoPrefetch,
     AutomaticAck,
-    GlobalLimit,
 }
 
 /// Why a delete was refused (behaviour B5.11).

@@ -404,5 +404,7 @@ fn capabilities(client_properties: &FieldTable) -> Capabilities {
         consumer_cancel_notify: has("consumer_cancel_notify"),
         connection_blocked: has("connection.blocked"),
         authentication_failure_close: has("authentication_failure_close"),
+        channel_qos: client_properties.get("product").and_then(FieldValue::as_str)
+            == Some("py-amqp"),
     }
 }

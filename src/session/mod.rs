@@ -107,12 +107,17 @@ pub struct Peer {
     pub external: External,
 }
 
-/// What a client said it can do (B2.3).
+/// What a client said it can do (B2.3), and expects.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Capabilities {
     pub consumer_cancel_notify: bool,
     pub connection_blocked: bool,
     pub authentication_failure_close: bool,
+    /// `basic.qos` without `global` is for the whole channel, as the specification has it. So says
+    /// py-amqp, the client of Celery, of every broker whose product is not RabbitMQ: a worker raises its
+    /// prefetch count for each task that waits for its time, and would get no other one if that
+    /// counted for consumers to come only.
+    pub channel_qos: bool,
 }
 
 enum Stage {

@@ -2,7 +2,9 @@
 
 use leveret::protocol::method::basic::{self, Consume, Qos, QosOk};
 
-use crate::support::{Peer, World};
+use leveret::protocol::FieldTable;
+
+use crate::support::{Client, Peer, World};
 
 /// A client with messages 1 to 9 in a queue, as long as nobody takes them.
 fn nine() -> Peer {
@@ -121,6 +123,46 @@ fn global_prefetch_is_for_consumers_that_are_there() {
     peer.expect_texts(1, &["5"]);
     peer.qos(1, 0, true);
     peer.expect_texts(1, &["6", "7", "8", "9"]);
+}
+
+/// Celery, whose client is py-amqp, raises the prefetch count of a worker for each task that waits for
+/// its time. To a broker that is not called RabbitMQ it does so without the flag, and a worker that
+/// held as many such tasks as it has processes got nothing else any more.
+#[test]
+fn prefetch_of_py_amqp_is_for_consumers_that_are_there() {
+    let world = World::new();
+    for queue_type in ["classic", "quorum"] {
+        let client = Client { product: Some("py-amqp"), ..Client::default() };
+        let peer = world.connect_as(&client);
+        peer.open_channel(1);
+        let arguments = FieldTable::from_iter([("x-queue-type", queue_type)]);
+        peer.declare_durable_with(1, queue_type, arguments);
+        peer.publish_texts(1, queue_type, &["1", "2", "3", "4"]);
+        peer.qos(1, 1, false);
+        peer.consume(1, queue_type, "c");
+        peer.expect_texts(1, &["1"]);
+        peer.qos(1, 3, false);
+        peer.expect_texts(1, &["2", "3"]);
+        peer.ack(1, 1);
+        peer.expect_texts(1, &["4"]);
+        peer.qos(1, 0, false);
+        peer.publish_texts(1, queue_type, &["5", "6", "7", "8"]);
+        peer.expect_texts(1, &["5", "6", "7", "8"]);
+    }
+}
+
+/// The fanouts of OpenStack are streams, and its client is py-amqp.
+#[test]
+fn prefetch_of_py_amqp_is_one_for_a_stream() {
+    let peer = World::new().connect_as(&Client { product: Some("py-amqp"), ..Client::default() });
+    peer.open_channel(1);
+    peer.declare_durable_with(1, "s", FieldTable::from_iter([("x-queue-type", "stream")]));
+    peer.qos(1, 2, false);
+    peer.consume(1, "s", "c");
+    peer.publish_texts(1, "s", &["1", "2", "3"]);
+    peer.expect_texts(1, &["1", "2"]);
+    peer.ack(1, 1);
+    peer.expect_texts(1, &["3"]);
 }
 
 /// Lowered, it binds a consumer that had no limit before.

@@ -18,6 +18,8 @@ pub struct Client {
     pub mechanism: &'static str,
     pub response: Vec<u8>,
     pub capabilities: Vec<&'static str>,
+    /// What it calls itself.
+    pub product: Option<&'static str>,
     pub vhost: &'static str,
     pub frame_max: u32,
     pub channel_max: u16,
@@ -35,6 +37,7 @@ impl Default for Client {
                 "connection.blocked",
                 "authentication_failure_close",
             ],
+            product: None,
             vhost: "/",
             frame_max: 131_072,
             channel_max: 2047,
@@ -90,6 +93,9 @@ impl Peer {
         let capabilities = client.capabilities.iter().map(|name| (*name, FieldValue::Bool(true)));
         let mut client_properties = FieldTable::new();
         client_properties.insert("capabilities", FieldValue::Table(capabilities.collect()));
+        if let Some(product) = client.product {
+            client_properties.insert("product", product);
+        }
         let start_ok = connection::StartOk {
             client_properties,
             mechanism: client.mechanism,

@@ -155,9 +155,6 @@ impl Stream {
         if subscription.no_ack {
             return Err(Refused::AutomaticAck);
         }
-        if subscription.limit.is_set() {
-            return Err(Refused::GlobalLimit);
-        }
         self.visible.refresh(queue);
         let StreamStart { offset, filter } = subscription.stream.unwrap_or_default();
         let (next, since) = self.start(offset, now);

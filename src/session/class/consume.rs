@@ -15,17 +15,16 @@ use crate::session::farewell::GiveBack;
 use crate::session::source::{Asked, ConsumerTimeout, Source};
 
 /// Not global: the prefetch of consumers to come, and the end of a channel-wide limit. Global: one
-/// limit for all consumers of the channel, at once (B6.6).
+/// limit for all consumers of the channel, at once (B6.6). Some clients mean that by both.
 pub fn qos(ctx: &mut Context, channel: &mut Channel, method: &Qos) -> Result<(), AmqpError> {
     if method.prefetch_size != 0 {
         let text = format!("prefetch_size!=0 ({})", method.prefetch_size);
         return Err(AmqpError::new(ReplyCode::NotImplemented, text));
     }
-    if method.global {
-        channel.limit.set(method.prefetch_count);
-    } else {
+    let for_channel = method.global || ctx.capabilities.channel_qos;
+    channel.limit.set(if for_channel { method.prefetch_count } else { 0 });
+    if !method.global {
         channel.prefetch = method.prefetch_count;
-        channel.limit.set(0);
     }
     ctx.resume(channel);
     ctx.send(channel.number, &Method::Basic(basic::Method::QosOk(QosOk {})));
@@ -60,10 +59,21 @@ pub fn consume(
         QueueKind::Stream => Some(StreamStart::parse(&method.arguments, &resource)?),
         QueueKind::Classic | QueueKind::Quorum => None,
     };
-    if kind == QueueKind::Quorum && channel.limit.is_set() {
+    let refuses_limit = match kind {
+        QueueKind::Classic => false,
+        QueueKind::Quorum => true,
+        // It asks for a prefetch count and acknowledgements first (B13.11).
+        QueueKind::Stream => channel.prefetch != 0 && !method.no_ack,
+    };
+    if refuses_limit && channel.limit.is_set() && !ctx.capabilities.channel_qos {
         let text = format!("{resource} does not support global qos");
         return Err(AmqpError::new(ReplyCode::NotImplemented, text));
     }
+    // A stream's reader needs one of its own (B13.11); elsewhere the channel's limit will do.
+    let prefetch = match kind {
+        QueueKind::Classic | QueueKind::Quorum if ctx.capabilities.channel_qos => 0,
+        _ => channel.prefetch,
+    };
     let tag = consumer_tag(method.consumer_tag);
     let queue_of = Some(Arc::clone(&queue));
     let mut source = Source::consumer(channel.number, &tag, queue_of, method.no_ack);
@@ -79,7 +89,7 @@ pub fn consume(
         outbox: Arc::clone(&ctx.outbox),
         source: id,
         limit: Arc::clone(&channel.limit),
-        prefetch: channel.prefetch,
+        prefetch,
         no_ack: method.no_ack,
         // Others take no notice of it (B6.7).
         exclusive: method.exclusive && kind == QueueKind::Classic,
@@ -176,11 +186,10 @@ fn refused_by_stream(refused: &Refused, resource: &str) -> AmqpError {
             let text = "consumer prefetch count is not set for stream";
             (ReplyCode::PreconditionFailed, format!("{text} {resource}"))
         }
-        Refused::AutomaticAck => {
+        _ => {
             let text = "automatic acknowledgement not supported by stream";
             (ReplyCode::NotImplemented, format!("{text} {resource}"))
         }
-        _ => (ReplyCode::NotImplemented, format!("{resource} does not support global qos")),
     };
     AmqpError::new(code, text)
 }
