@@ -1,0 +1,38 @@
+// `client.js STEPS` is a Moleculer node without services, which runs some steps and prints what comes of them.
+// A step is JSON: ["wait", nodes], ["call", action, params], ["emit", event, params] or ["broadcast", event, params].
+
+const { ServiceBroker } = require('moleculer');
+
+const broker = new ServiceBroker({
+    transporter: process.env.AMQP_URI,
+    disableBalancer: Boolean(process.env.BALANCED_BY_BROKER),
+    heartbeatInterval: 1,
+    heartbeatTimeout: 4,
+    logger: false,
+});
+
+async function nodesAre(names) {
+    for (;;) {
+        const list = await broker.call('$node.list', { onlyAvailable: true });
+        const found = list.filter((node) => !node.local).map((node) => node.id);
+        if (found.sort().join() === names.join()) return names;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+}
+
+async function step([kind, ...words]) {
+    if (kind === 'wait') return nodesAre(...words);
+    return broker[kind](...words);
+}
+
+async function main() {
+    await broker.start();
+    await broker.waitForServices('math');
+    for (const words of JSON.parse(process.argv[2])) {
+        const result = await step(words).catch((error) => ({ error: error.message }));
+        console.log(JSON.stringify(result ?? null));
+    }
+    await broker.stop();
+}
+
+main();
