@@ -54,10 +54,12 @@ class Broker:
         rights = {"configure": ".*", "write": ".*", "read": ".*"}
         self.ask("PUT", "permissions", self.vhost, self.user, body=rights)
 
-    def ask(self, method, *path, body=None):
+    def ask(self, method, *path, body=None, query=None):
         """One call of the HTTP API; gives what the answer says."""
         path = "/".join(urllib.parse.quote(segment, safe="") for segment in path)
         data = None if body is None else json.dumps(body).encode()
+        if query:
+            path += "?" + urllib.parse.urlencode(query)
         request = urllib.request.Request(f"{self.http_uri}/api/{path}", data=data, method=method)
         login = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         request.add_header("Authorization", f"Basic {login}")
@@ -126,7 +128,7 @@ class Broker:
     def clean_up(self):
         for process in self.processes:
             process.kill()
-        with contextlib.suppress(urllib.error.HTTPError):
+        with contextlib.suppress(OSError):
             self.ask("DELETE", "vhosts", self.vhost)
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -52,7 +52,7 @@ def request_and_response(broker):
 
 
 @scenario
-def topics(broker):
+def topic_patterns(broker):
     """A topic exchange and queues bound to it, declared by the decorators."""
     service(broker)
     broker.wait_consumer("all logs")
@@ -100,7 +100,7 @@ def killed_service(broker):
 
 
 @scenario
-def stream(broker):
+def stream_from_its_start(broker):
     """A subscriber of a stream reads it from the first message on, and so does the next one."""
     queue = RabbitQueue("history", queue_type=QueueType.STREAM)
     ask(broker, lambda client: client.declare_queue(queue))

@@ -43,7 +43,7 @@ def events(broker):
 
 
 @scenario
-def topics(broker):
+def topic_patterns(broker):
     """With `wildcards` the patterns of a service are bindings to a topic exchange."""
     typescript(broker, "listener")
     broker.wait_consumer("listener")

@@ -59,7 +59,7 @@ def delay_and_retry(broker):
 
 
 @scenario
-def delayed_message_exchange(broker):
+def delays_by_exchange(broker):
     """`delayed_message_exchange_plugin=True`: tasks for later wait in an exchange."""
     kinds = {kind["name"] for kind in broker.ask("GET", "overview")["exchange_types"]}
     if "x-delayed-message" not in kinds:
