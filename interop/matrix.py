@@ -1,6 +1,7 @@
-"""The table of clients and scenarios, from lines "client, tab, scenario, tab, result" on standard input.
+"""The tables of clients and scenarios, from lines "client, tab, scenario, tab, result" on standard input.
 
-It has the scenarios that at least three clients have, one a row, and counts the rest. `--markdown` writes it for a page.
+They have the scenarios that at least three clients have, one a row, and count the rest. Clients that share no row with
+others, as frameworks, have a table of their own. `--markdown` writes them for a page.
 """
 
 import sys
@@ -14,13 +15,22 @@ def main():
         client, scenario, result = line.rstrip("\n").split("\t")
         results.setdefault(scenario, {})[client] = WORDS[result]
     rows = [scenario for scenario, clients in results.items() if len(clients) > 2]
-    columns = list(dict.fromkeys(client for row in rows for client in results[row]))
-    if not rows:
-        return
-    table = [["", *columns]]
-    table += [[row, *(results[row].get(client, "–") for client in columns)] for row in rows]
-    table += [["others", *(others(results, rows, client) for client in columns)]]
-    print("\n".join(markdown(table) if "--markdown" in sys.argv else plain(table)))
+    for rows in related(rows, results):
+        columns = list(dict.fromkeys(client for row in rows for client in results[row]))
+        table = [["", *columns]]
+        table += [[row, *(results[row].get(client, "–") for client in columns)] for row in rows]
+        table += [["others", *(others(results, rows, client) for client in columns)]]
+        print("\n".join(markdown(table) if "--markdown" in sys.argv else plain(table)), end="\n\n")
+
+
+def related(rows, results):
+    """The rows in groups: two that have a client in common are in one."""
+    groups = []
+    for row in rows:
+        near = [group for group in groups if any(results[row].keys() & results[other].keys() for other in group)]
+        groups = [group for group in groups if group not in near]
+        groups.append([other for group in near for other in group] + [row])
+    return groups
 
 
 def others(results, rows, client):
