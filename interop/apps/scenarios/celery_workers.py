@@ -81,8 +81,8 @@ def remote_control(broker):
     control = shop.app.control
 
     def answers(question, name, **options):
-        """What a worker answers; None if it has not within a second."""
-        inspect = control.inspect(destination=[name], timeout=1, limit=1)
+        """What a worker answers; None if it has not within 5 seconds."""
+        inspect = control.inspect(destination=[name], timeout=5, limit=1)
         return (getattr(inspect, question)(**options) or {}).get(name)
 
     for name in workers:

@@ -30,7 +30,7 @@ def calls(broker):
     )
     equal(refused, {"error": "not today"}, "error")
     equal([answer["sum"] for answer in sums], list(range(1, 21)), "sums")
-    equal(sorted(answer["node"] for answer in sums), ["first"] * 10 + ["second"] * 10, "nodes")
+    equal({answer["node"] for answer in sums}, {"first", "second"}, "nodes")
 
 
 @scenario
