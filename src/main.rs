@@ -16,11 +16,11 @@ use leveret::config::{self, ConfigError, Settings, Task};
 use leveret::ctl;
 use leveret::log::Log;
 use leveret::management::{
-    self, Bound, DefinitionFiles, Listener, Management, ManagementError, Protocol,
+    self, Bound, Cors, DefinitionFiles, Listener, Management, ManagementError, Protocol,
 };
 use leveret::process::signals::{Signals, Wanted};
 use leveret::process::{files, systemd};
-use leveret::queue::{Budget, TimeoutAction};
+use leveret::queue::{Budget, QueueKind, TimeoutAction};
 use leveret::server::clock::Clock;
 use leveret::server::{Keepalive, KeySource, Listen, Resources, Server, ServerError};
 use leveret::session::{Offer, Services};
@@ -161,7 +161,7 @@ async fn serve(
     }
     let management = match http.is_empty() {
         true => None,
-        false => Some(manage(http, &services, &server, tls.clone(), node, clock)?),
+        false => Some(manage(http, settings, &services, &server, tls.clone(), node, clock)?),
     };
     tracing::info!("ready in {} ms", started.elapsed().as_millis());
     let ready = report_ready(&server, management.as_ref());
@@ -376,6 +376,12 @@ fn broker(settings: &Settings, stores: &Stores) -> Arc<Broker> {
         message_size_max: settings.message_size_max,
         consumers_per_channel_max: settings.consumers_per_channel_max,
         connections_max: settings.connections_max,
+        vhosts_max: settings.vhosts_max,
+        default_queue_type: match settings.default_queue_type {
+            config::QueueType::Classic => None,
+            config::QueueType::Quorum => Some(QueueKind::Quorum),
+            config::QueueType::Stream => Some(QueueKind::Stream),
+        },
         channel_max_per_node: settings.channel_max_per_node,
         outbox_bytes_high: settings.outbox_bytes_high,
         queue_budget: Budget::of(settings.queue_memory),
@@ -422,6 +428,7 @@ fn amqp_listeners(settings: &Settings, tls: Option<&Arc<Tls>>) -> Vec<Listen> {
 
 fn manage(
     bound: Vec<Bound>,
+    settings: &Settings,
     services: &Services,
     server: &Server,
     tls: Option<Arc<Tls>>,
@@ -438,6 +445,15 @@ fn manage(
         listeners: server.addresses.iter().map(listener).collect(),
         tls,
         node,
+        options: management::Options {
+            cors: Cors {
+                origins: settings.cors_allow_origins.clone(),
+                max_age_seconds: settings.cors_max_age_seconds,
+            },
+            path_prefix: settings.http_path_prefix.clone(),
+            metrics_per_object: settings.prometheus_per_object,
+            settings: settings.shown(),
+        },
         now: Box::new(move || clock.now()),
     };
     Management::start(bound, services)

@@ -15,6 +15,7 @@
 //! is woken, while one of them is held.
 
 mod alarms;
+mod attempts;
 mod connections;
 mod dead_letter;
 mod death;
@@ -51,6 +52,7 @@ use std::task::{Context, Poll};
 use parking_lot::{Mutex, RwLock};
 
 pub use self::alarms::{Alarms, Resource};
+pub use self::attempts::{AttemptCounts, Attempts, LoginProtocol, Source};
 pub use self::connections::{Client, Connected, NotOpened, TooManyChannels};
 pub use self::death::LastDeath;
 pub use self::extra_keys::{ExtraKeys, check_expiration};
@@ -77,7 +79,7 @@ use self::connections::Connections;
 use self::schedule::{Schedule, Timed};
 use crate::names::{AUDIT, VhostName};
 use crate::protocol::FieldTable;
-use crate::queue::{Budget, ConnectionId, Effects, TimeoutAction};
+use crate::queue::{Budget, ConnectionId, Effects, QueueKind, TimeoutAction};
 use crate::storage::{Change, Commit, DefinitionStore, MessageStore};
 use crate::time::Time;
 
@@ -97,6 +99,10 @@ pub struct Limits {
     pub consumers_per_channel_max: Option<u32>,
     /// Connections that may be open at a time; `None` is unlimited (behaviour B2.10).
     pub connections_max: Option<u32>,
+    /// Virtual hosts that may be there at a time; `None` is unlimited.
+    pub vhosts_max: Option<u32>,
+    /// Of which type queues are where neither they nor their vhost say; `None` is classic.
+    pub default_queue_type: Option<QueueKind>,
     /// Channels that may be open at a time, over all connections; `None` is unlimited.
     pub channel_max_per_node: Option<u32>,
     /// Bytes of messages that may wait in a connection's outbox.
@@ -118,6 +124,8 @@ impl Default for Limits {
             message_size_max: 128 * 1024 * 1024,
             consumers_per_channel_max: None,
             connections_max: None,
+            vhosts_max: None,
+            default_queue_type: None,
             channel_max_per_node: None,
             outbox_bytes_high: 1024 * 1024,
             queue_budget: Budget::of(4 << 20),
@@ -141,6 +149,7 @@ pub struct Broker {
     pub churn: Arc<Churn>,
     pub limits: Limits,
     /// What publishers have to wait for.
+    pub attempts: Attempts,
     pub alarms: Alarms,
     /// How many connections may be opened in a second.
     pub connection_rates: Rates,
@@ -165,6 +174,7 @@ impl Broker {
             churn: Arc::default(),
             limits,
             alarms: Alarms::default(),
+            attempts: Attempts::default(),
             connection_rates: Rates::default(),
             message_rates: Rates::default(),
         })
@@ -224,6 +234,12 @@ impl Broker {
             vhost
         };
         Arc::clone(vhosts.entry(name.clone()).or_insert_with(create))
+    }
+
+    /// The limit, if one more vhost would be too many.
+    pub fn too_many_vhosts(&self, more: usize) -> Option<u32> {
+        let count = self.vhosts.read().len() + more;
+        self.limits.vhosts_max.filter(|max| count > *max as usize)
     }
 
     pub fn vhost(&self, name: &str) -> Option<Arc<Vhost>> {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::queue::stats::{Counter, Histogram, HistogramFigures, OwnCounter};
-use crate::queue::{Before, Queue, QueueCounts, QueueKind, Reason};
+use crate::queue::{Before, DeadLetterStrategy, Queue, QueueCounts, QueueKind, Reason};
 
 /// The kinds of queues, in the order of counts by kind.
 pub const KINDS: [QueueKind; 3] = [QueueKind::Classic, QueueKind::Quorum, QueueKind::Stream];
@@ -372,8 +372,8 @@ pub struct VhostStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeletedQueues {
     pub waits: HistogramFigures,
-    /// By [`KINDS`] and [`Reason::ALL`]: those that were dropped, and those that were published again.
-    pub dead: [[[u64; 2]; Reason::ALL.len()]; KINDS.len()],
+    /// By [`KINDS`], [`Reason::ALL`] and [`DeadLetterStrategy::ALL`].
+    pub dead: [[[u64; DeadLetterStrategy::ALL.len()]; Reason::ALL.len()]; KINDS.len()],
     /// Messages read from segments, and written to them.
     pub disk: (u64, u64),
 }
@@ -384,9 +384,9 @@ impl DeletedQueues {
         self.waits.add(&queue.stats.waits());
         let kind = KINDS.iter().position(|kind| *kind == queue.kind());
         if let Some(dead) = kind.and_then(|kind| self.dead.get_mut(kind)) {
-            for (sum, reason) in dead.iter_mut().zip(Reason::ALL) {
-                let [dropped, published] = queue.stats.dead(reason);
-                *sum = [sum[0] + dropped, sum[1] + published];
+            for (sums, reason) in dead.iter_mut().zip(Reason::ALL) {
+                let counts = queue.stats.dead(reason);
+                sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
             }
         }
         let (reads, writes) = queue.stats.disk();
@@ -399,7 +399,7 @@ impl DeletedQueues {
     pub fn merge(&mut self, other: &Self) {
         self.waits.add(&other.waits);
         for (sums, others) in self.dead.iter_mut().flatten().zip(other.dead.iter().flatten()) {
-            *sums = [sums[0] + others[0], sums[1] + others[1]];
+            sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
         }
         self.disk = (self.disk.0 + other.disk.0, self.disk.1 + other.disk.1);
     }

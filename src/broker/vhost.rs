@@ -73,6 +73,8 @@ pub struct Vhost {
     pub(super) pager: Option<Arc<GroupPager>>,
     /// Dead letters that lead nowhere, by the queues in which they wait: a leaf.
     pub(super) awaiting_topology: Mutex<Vec<Weak<Queue>>>,
+    /// What [`Limits::default_queue_type`] says.
+    node_queue_type: Option<QueueKind>,
     /// For queues that are longer than memory.
     pub(super) paging: Option<Arc<Paging>>,
 }
@@ -121,6 +123,7 @@ impl Vhost {
             messages,
             schedule,
             delayed_in_memory_max: limits.delayed_in_memory_max,
+            node_queue_type: limits.default_queue_type,
         })
     }
 
@@ -398,7 +401,12 @@ impl Vhost {
         Ok(commit)
     }
 
-    /// The arguments of a declare that says nothing of the queue's type, with the vhost's own type; `None`
+    /// The type of queues that are declared without one, its own or that of the whole broker.
+    pub fn default_queue_type(&self) -> Option<QueueKind> {
+        self.metadata.read().default_queue_type.or(self.node_queue_type)
+    }
+
+    /// The arguments of a declare that says nothing of the queue's type, with the default one; `None`
     /// where they stay as they are: there is a type, or no default, or one that has no such queues. What
     /// exists is of the type it is of, whatever the default has become since.
     pub fn with_default_type(
@@ -408,7 +416,7 @@ impl Vhost {
         flags: (bool, bool, bool),
     ) -> Option<FieldTable> {
         let (durable, exclusive, auto_delete) = flags;
-        let mut kind = self.metadata.read().default_queue_type?;
+        let mut kind = self.default_queue_type()?;
         if arguments.get(QUEUE_TYPE).is_some() || !kind.allows(durable, exclusive, auto_delete) {
             return None;
         }

@@ -32,7 +32,9 @@ pub use error::{ConfigError, Origin};
 pub use flags::{Task, command_line};
 pub use log::{LogConsole, LogLevel, Rotation};
 pub use oauth2::{Backend, OAuth2};
-pub use settings::{DiskLimit, LogFormat, Secret, Settings, Sync, TimeoutAction, Watermark};
+pub use settings::{
+    DiskLimit, LogFormat, QueueType, Secret, Settings, Sync, TimeoutAction, Watermark,
+};
 pub use tls::{LoginFrom, SanType, TlsVersion, Verify};
 
 use source::Assignment;

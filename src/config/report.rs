@@ -33,6 +33,12 @@ impl Loaded {
 }
 
 impl Settings {
+    /// Every key with its value, to be shown. Secrets are hidden.
+    pub fn shown(&self) -> serde_json::Map<String, serde_json::Value> {
+        let read = |text: String| serde_json::from_str(&text).unwrap_or_default();
+        self.values().map(|(key, value)| (key.to_owned(), read(value))).collect()
+    }
+
     /// Every key with its value, as it would be written in a file.
     pub fn values(&self) -> impl Iterator<Item = (&'static str, String)> {
         let values = serde_json::to_value(self).unwrap_or_default();

@@ -49,6 +49,16 @@ pub struct Settings {
     /// Address that serves metrics to everybody, without credentials, or `none`; beside the HTTP API they
     /// are served to monitors anyway. RabbitMQ's port for it is 15692. Default none.
     pub prometheus: Option<SocketAddr>,
+    /// Whether `/metrics` tells of each object, as `/metrics/per-object` does. Default false.
+    pub prometheus_per_object: bool,
+    /// What stands before every path of the HTTP API and its page, such as `/rabbit`; `none` is nothing.
+    /// Default none. Begins with a slash and does not end with one.
+    #[serde(serialize_with = "none_if_empty")]
+    pub http_path_prefix: String,
+    /// Origins whose pages may ask the HTTP API; `*` is all. Default none.
+    pub cors_allow_origins: Vec<String>,
+    /// Seconds that a browser may remember that. Default 1800; 0 to 86400.
+    pub cors_max_age_seconds: u32,
     /// Whether HTTP clients need a certificate: `none` or `peer`, which needs `tls_ca_file`. Default
     /// `none`.
     pub https_verify: Verify,
@@ -145,6 +155,12 @@ pub struct Settings {
     pub consumers_per_channel_max: Option<u32>,
     /// Client connections at once, or `none` for no limit. Default none; 1 to 4294967295.
     pub connections_max: Option<u32>,
+    /// Virtual hosts at once, or `none` for no limit. Those that are there stay. Default none; 1 to
+    /// 4294967295.
+    pub vhosts_max: Option<u32>,
+    /// Of which type queues are that are declared without one, where the virtual host does not say:
+    /// `classic`, `quorum` or `stream`. Default `classic`.
+    pub default_queue_type: QueueType,
     /// Channels open at once over all connections, or `none` for no limit. Default none; 1 to
     /// 4294967295.
     pub channel_max_per_node: Option<u32>,
@@ -203,6 +219,14 @@ pub enum TimeoutAction {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+pub enum QueueType {
+    Classic,
+    Quorum,
+    Stream,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     Text,
     Json,
@@ -256,6 +280,10 @@ keys! {
     http,
     https,
     prometheus,
+    prometheus_per_object,
+    http_path_prefix,
+    cors_allow_origins,
+    cors_max_age_seconds,
     https_verify,
     proxy_protocol,
     data_dir,
@@ -295,6 +323,8 @@ keys! {
     message_size_max,
     consumers_per_channel_max,
     connections_max,
+    vhosts_max,
+    default_queue_type,
     channel_max_per_node,
     outbox_bytes_high,
     queue_memory,
@@ -359,6 +389,12 @@ impl Settings {
             "http" => self.http = value.optional(Value::address)?,
             "https" => self.https = value.optional(Value::address)?,
             "prometheus" => self.prometheus = value.optional(Value::address)?,
+            "prometheus_per_object" => self.prometheus_per_object = value.boolean()?,
+            "http_path_prefix" => {
+                self.http_path_prefix = value.optional(path_prefix)?.unwrap_or_default();
+            }
+            "cors_allow_origins" => self.cors_allow_origins = value.list(origin)?,
+            "cors_max_age_seconds" => self.cors_max_age_seconds = value.integer(0..=86_400)?,
             "https_verify" => self.https_verify = value.word(&Verify::WORDS)?,
             "proxy_protocol" => self.proxy_protocol = value.list(Value::address)?,
             "data_dir" => self.data_dir = value.text()?.into(),
@@ -421,6 +457,10 @@ impl Settings {
             "connections_max" => {
                 self.connections_max = value.optional(|value| value.integer(1..=u32::MAX))?;
             }
+            "vhosts_max" => {
+                self.vhosts_max = value.optional(|value| value.integer(1..=u32::MAX))?;
+            }
+            "default_queue_type" => self.default_queue_type = value.word(&QueueType::WORDS)?,
             "channel_max_per_node" => {
                 self.channel_max_per_node = value.optional(|value| value.integer(1..=u32::MAX))?;
             }
@@ -520,6 +560,10 @@ impl Default for Settings {
             http: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 15672))),
             https: None,
             prometheus: None,
+            prometheus_per_object: false,
+            http_path_prefix: String::new(),
+            cors_allow_origins: Vec::new(),
+            cors_max_age_seconds: 1800,
             https_verify: Verify::None,
             proxy_protocol: Vec::new(),
             data_dir: PathBuf::from("./data"),
@@ -560,6 +604,8 @@ impl Default for Settings {
             message_size_max: 128 << 20,
             consumers_per_channel_max: None,
             connections_max: None,
+            vhosts_max: None,
+            default_queue_type: QueueType::Classic,
             channel_max_per_node: None,
             outbox_bytes_high: 1 << 20,
             queue_memory: 4 << 20,
@@ -599,6 +645,11 @@ impl Watermark {
             None => value.bytes(1 << 20..=1 << 60).map(Self::Bytes),
         }
     }
+}
+
+impl QueueType {
+    const WORDS: [(&'static str, Self); 3] =
+        [("classic", Self::Classic), ("quorum", Self::Quorum), ("stream", Self::Stream)];
 }
 
 impl TimeoutAction {
@@ -646,6 +697,32 @@ fn log_level(value: &Value) -> Read<String> {
 
 fn on_or_off<S: Serializer>(on: &bool, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(if *on { "on" } else { "off" })
+}
+
+fn none_if_empty<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(if text.is_empty() { "none" } else { text })
+}
+
+fn path_prefix(value: &Value) -> Read<String> {
+    let text = value.text()?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
+    let is_path = text.starts_with('/') && !text.ends_with('/') && !text.contains("//");
+    match is_path && text.chars().all(is_plain) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?} is not the beginning of a path, such as /rabbit")),
+    }
+}
+
+/// As browsers send it: without a path.
+fn origin(value: &Value) -> Read<String> {
+    let text = value.text()?;
+    let is_origin = text.split_once("://").is_some_and(|(scheme, host)| {
+        !scheme.is_empty() && !host.is_empty() && !host.contains(['/', ' '])
+    });
+    match text == "*" || is_origin {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?} is not an origin, such as https://example.org, or *")),
+    }
 }
 
 /// Who reads permissions has the last word; what cannot be one is better known at the start.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRequestParts;
+use axum::http::Extensions;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use base64::Engine;
@@ -18,7 +19,7 @@ use super::convention::accepts_json;
 use super::refusal::Refusal;
 use super::socket::Peer;
 use crate::auth::{Authority, Identity, Reason, Refused, Tag, User};
-use crate::broker::Vhost;
+use crate::broker::{LoginProtocol, Source, Vhost};
 use crate::names::{AUDIT, UserName, VhostName};
 use crate::protocol::wire::put;
 
@@ -134,7 +135,25 @@ impl FromRequestParts<Arc<Api>> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Refusal> {
-        let identity = log_in(parts, api).await?;
+        let caller = Self::of(log_in(parts, api).await?)?;
+        Anybody::from_request_parts(parts, api).await?;
+        Ok(caller)
+    }
+}
+
+impl Caller {
+    /// Who gave a name and a password otherwise than in the header.
+    pub async fn log_in(
+        extensions: &Extensions,
+        name: UserName,
+        password: &str,
+        api: &Api,
+    ) -> Result<Self, Refusal> {
+        let credentials = Credentials::Basic(name, password.as_bytes().to_vec());
+        Self::of(judge(extensions, credentials, api).await?)
+    }
+
+    fn of(identity: Identity) -> Result<Self, Refusal> {
         let user = Arc::clone(identity.user());
         let opens = |tag: &Tag| {
             matches!(tag, Tag::Administrator | Tag::Monitoring | Tag::Policymaker | Tag::Management)
@@ -142,7 +161,6 @@ impl FromRequestParts<Arc<Api>> for Caller {
         if !user.tags.iter().any(opens) {
             return Err(Refusal::NotAuthorised("Not management user"));
         }
-        Anybody::from_request_parts(parts, api).await?;
         Ok(Self { user, identity })
     }
 }
@@ -215,9 +233,16 @@ impl Credentials {
 }
 
 async fn log_in(parts: &Parts, api: &Api) -> Result<Identity, Refusal> {
-    let peer = *parts.extensions.get::<Peer>().ok_or(Refusal::LoginFailed)?;
     let header = parts.headers.get(AUTHORIZATION).ok_or(Refusal::NoCredentials)?;
-    let credentials = Credentials::of(header.as_bytes())?;
+    judge(&parts.extensions, Credentials::of(header.as_bytes())?, api).await
+}
+
+async fn judge(
+    extensions: &Extensions,
+    credentials: Credentials,
+    api: &Api,
+) -> Result<Identity, Refusal> {
+    let peer = *extensions.get::<Peer>().ok_or(Refusal::LoginFailed)?;
     let mut login = credentials.judge(api, peer);
     if let Err(refused) = &login {
         let (fetched, waiting) = oneshot::channel();
@@ -231,6 +256,7 @@ async fn log_in(parts: &Parts, api: &Api) -> Result<Identity, Refusal> {
         }
     }
     let identity = login.map_err(|refused| {
+        count_attempt(api, peer, put::cut(refused.user.as_str(), 255), false);
         tracing::warn!(peer = %peer.address, %refused, "HTTP access denied");
         let (user, why) = (put::cut(refused.user.as_str(), 255), refused.reason.to_string());
         tracing::Span::current().record("user", user);
@@ -240,8 +266,15 @@ async fn log_in(parts: &Parts, api: &Api) -> Result<Identity, Refusal> {
             _ => Refusal::LoginFailed,
         }
     })?;
+    count_attempt(api, peer, identity.name().as_str(), true);
     tracing::Span::current().record("user", identity.name().as_str());
     Ok(identity)
+}
+
+fn count_attempt(api: &Api, peer: Peer, user: &str, succeeded: bool) {
+    let host = peer.address.ip().to_canonical().to_string();
+    let source = Source { protocol: LoginProtocol::Http, host, user: user.to_owned() };
+    api.services.broker.attempts.count(source, succeeded);
 }
 
 /// The token of RFC 6750.
@@ -286,6 +319,7 @@ mod tests {
             listeners: Vec::new(),
             tls: None,
             node: crate::management::Node::default(),
+            options: crate::management::Options::default(),
             now: Box::new(|| Time(0)),
         };
         let (own, rates, draining) = Default::default();

@@ -22,7 +22,12 @@ pub(super) const BODY_BYTES_MAX: usize = 20_000_000;
 /// How long a request may take, its body's arrival included.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
 
-pub(super) async fn answer(mut router: Router, mut request: Request<Body>) -> Response {
+/// What is asked for stands behind `prefix`, which may be empty.
+pub(super) async fn answer(
+    mut router: Router,
+    prefix: &str,
+    mut request: Request<Body>,
+) -> Response {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let anonymous = !request.headers().contains_key(AUTHORIZATION);
@@ -31,6 +36,10 @@ pub(super) async fn answer(mut router: Router, mut request: Request<Body>) -> Re
         Refusal::BadRequest("Exceeded HTTP request body size limit".into()).into_response()
     } else {
         trim_trailing_slash(request.uri_mut());
+        // What is elsewhere is nowhere.
+        if !strip_prefix(request.uri_mut(), prefix) {
+            *request.uri_mut() = Uri::from_static("/404/404");
+        }
         match tokio::time::timeout(REQUEST_TIME_MAX, router.call(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
@@ -79,9 +88,26 @@ fn trim_trailing_slash(uri: &mut Uri) {
     if trimmed.is_empty() || trimmed.len() == uri.path().len() {
         return;
     }
+    set_path(uri, &trimmed.to_owned());
+}
+
+/// False if the path is not behind the prefix.
+fn strip_prefix(uri: &mut Uri, prefix: &str) -> bool {
+    if prefix.is_empty() {
+        return true;
+    }
+    match uri.path().strip_prefix(prefix).map(str::to_owned) {
+        Some(rest) if rest.is_empty() => set_path(uri, "/"),
+        Some(rest) if rest.starts_with('/') => set_path(uri, &rest),
+        _ => return false,
+    }
+    true
+}
+
+fn set_path(uri: &mut Uri, path: &str) {
     let path = match uri.query() {
-        Some(query) => format!("{trimmed}?{query}"),
-        None => trimmed.to_owned(),
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
     };
     // Part of a valid path is one.
     if let Ok(path) = PathAndQuery::try_from(path) {

@@ -15,6 +15,7 @@ mod body;
 mod caller;
 mod commit;
 mod convention;
+mod cors;
 mod definitions;
 mod figures;
 mod gzip;
@@ -38,6 +39,7 @@ use std::thread;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+pub use self::cors::Cors;
 pub use self::definitions::{DefinitionFiles, DefinitionsError};
 pub use self::machine::Node;
 
@@ -66,8 +68,21 @@ pub struct Services {
     /// What those of them use that speak TLS.
     pub tls: Option<Arc<Tls>>,
     pub node: Node,
+    pub options: Options,
     /// The clock that connections go by.
     pub now: Box<dyn Fn() -> Time + Send + Sync>,
+}
+
+/// What operators may choose.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    pub cors: Cors,
+    /// What stands before every path, such as `/rabbit`; empty is nothing.
+    pub path_prefix: String,
+    /// Whether `/metrics` is `/metrics/per-object`.
+    pub metrics_per_object: bool,
+    /// All settings of the broker by their keys, without secrets, to be shown.
+    pub settings: serde_json::Map<String, serde_json::Value>,
 }
 
 /// An address that accepts clients.
@@ -196,9 +211,11 @@ impl Management {
             let listener = socket::Wrapped { listener, tls, behind_proxy };
             if is_metrics { &mut for_metrics } else { &mut listeners }.push(listener);
         }
-        let serve = socket::serve(listeners, handler::router(Arc::clone(&api)), stop.clone());
+        let prefix = Arc::from(api.services.options.path_prefix.as_str());
+        let router = handler::router(Arc::clone(&api));
+        let serve = socket::serve(listeners, prefix, router, stop.clone());
         let metrics = metrics::open_router(Arc::clone(&api));
-        let serve_metrics = socket::serve(for_metrics, metrics, stop.clone());
+        let serve_metrics = socket::serve(for_metrics, Arc::from(""), metrics, stop.clone());
         let ticker = sample_for_ever(Arc::clone(&api));
         thread::Builder::new().name("management".to_owned()).spawn(move || {
             let _running = running;

@@ -17,7 +17,7 @@ const PAGE_SIZE_MAX: usize = 500;
 
 /// Characters of a pattern that lists are filtered by, and bytes it may take compiled.
 const PATTERN_MAX: usize = 1024;
-const PATTERN_SIZE_MAX: usize = 1 << 20;
+pub(super) const PATTERN_SIZE_MAX: usize = 1 << 20;
 
 /// The query string, decoded. What a handler does not ask for is ignored; of a parameter that is there
 /// twice the first counts.
@@ -25,7 +25,7 @@ const PATTERN_SIZE_MAX: usize = 1 << 20;
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    fn parse(query: &str) -> Self {
+    pub(super) fn parse(query: &str) -> Self {
         let pairs = form_urlencoded::parse(query.as_bytes());
         Self(pairs.map(|(key, value)| (key.into_owned(), value.into_owned())).collect())
     }

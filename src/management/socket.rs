@@ -83,13 +83,20 @@ pub(super) struct Wrapped {
 }
 
 /// Serves all listeners, which share the room for connections.
-pub(super) async fn serve(listeners: Vec<Wrapped>, router: Router, stop: CancellationToken) {
+/// What is asked for stands behind `prefix`, which may be empty.
+pub(super) async fn serve(
+    listeners: Vec<Wrapped>,
+    prefix: Arc<str>,
+    router: Router,
+    stop: CancellationToken,
+) {
     let connections = TaskTracker::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     for Wrapped { listener, tls, behind_proxy } in listeners {
         let server = Server {
             tls,
             behind_proxy,
+            prefix: Arc::clone(&prefix),
             router: router.clone(),
             stop: stop.clone(),
             connections: connections.clone(),
@@ -109,6 +116,7 @@ pub(super) async fn serve(listeners: Vec<Wrapped>, router: Router, stop: Cancell
 struct Server {
     tls: Option<Arc<Tls>>,
     behind_proxy: bool,
+    prefix: Arc<str>,
     router: Router,
     stop: CancellationToken,
     connections: TaskTracker,
@@ -178,12 +186,12 @@ impl Server {
         let service = service_fn(|request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
-            let router = self.router.clone();
+            let (router, prefix) = (self.router.clone(), Arc::clone(&self.prefix));
             let address = peer.address.to_string();
             let who = tracing::info_span!(
                 target: AUDIT, "client", interface = "http", peer = address.as_str(), user = Empty
             );
-            async move { Ok::<_, Infallible>(convention::answer(router, request).await) }
+            async move { Ok::<_, Infallible>(convention::answer(router, &prefix, request).await) }
                 .instrument(who)
         });
         let connection = http1::Builder::new()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::subscribers::Slot;
-use super::{Before, Options, Queue};
+use super::{Before, DeadLetterStrategy, Options, Queue};
 use crate::delivery::{Delivery, Wakes};
 use crate::message::{Message, Position, Queued};
 use crate::storage::Run;
@@ -87,7 +87,7 @@ impl Effects {
         queued: Queued,
         reason: Reason,
     ) {
-        queue.stats.count_dead(reason, options.dead_letter_exchange.is_some());
+        queue.stats.count_dead(reason, DeadLetterStrategy::of(options));
         if options.dead_letter_exchange.is_some() {
             let (queue, options) = (Arc::clone(queue), Arc::clone(options));
             self.dead.push(Dead { queue, queued, reason, options });
@@ -104,7 +104,7 @@ impl Effects {
         message: Message,
     ) {
         if options.dead_letter_exchange.is_some() {
-            queue.stats.count_dead(Reason::MaxLength, true);
+            queue.stats.count_dead(Reason::MaxLength, DeadLetterStrategy::of(options));
             let queued = Queued {
                 message,
                 position: Position::NOWHERE,

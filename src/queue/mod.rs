@@ -55,7 +55,7 @@ pub use self::log::{Keeps, QueueLog};
 pub use self::paging::{Paging, Waiting};
 pub use self::restore::{Restored, within};
 pub use self::room::Room;
-pub use self::stats::{Before, QueueCounts, QueueFigures, QueueStats, Weights};
+pub use self::stats::{Before, DeadLetterStrategy, QueueCounts, QueueFigures, QueueStats, Weights};
 pub use self::stream::{
     Filter, SEGMENT_BYTES_MAX, StreamOffset, StreamOptions, StreamStart, age_millis, offset_of,
 };

@@ -152,8 +152,8 @@ pub struct QueueStats {
     arrived: OwnCounter,
     disk_reads: OwnCounter,
     disk_writes: OwnCounter,
-    /// By reason; each without and with an exchange for the dead.
-    dead: [[OwnCounter; 2]; Reason::ALL.len()],
+    /// By reason and [`DeadLetterStrategy`].
+    dead: [[OwnCounter; DeadLetterStrategy::ALL.len()]; Reason::ALL.len()],
     // Written by the connections that deliver.
     deliver: Counter,
     deliver_no_ack: Counter,
@@ -162,6 +162,38 @@ pub struct QueueStats {
     waits: OnceLock<Box<Histogram>>,
     /// Somebody who watches rates has this queue on a list.
     watched: AtomicBool,
+}
+
+/// What becomes of dead messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadLetterStrategy {
+    /// They are dropped.
+    Disabled,
+    /// They are published again, if there is a way.
+    AtMostOnce,
+    /// They wait until they have arrived.
+    AtLeastOnce,
+}
+
+impl DeadLetterStrategy {
+    pub const ALL: [Self; 3] = [Self::Disabled, Self::AtMostOnce, Self::AtLeastOnce];
+
+    /// What metrics call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::AtMostOnce => "at_most_once",
+            Self::AtLeastOnce => "at_least_once",
+        }
+    }
+
+    pub(super) fn of(options: &super::Options) -> Self {
+        match options.dead_letter_exchange {
+            None => Self::Disabled,
+            Some(_) if options.at_least_once() => Self::AtLeastOnce,
+            Some(_) => Self::AtMostOnce,
+        }
+    }
 }
 
 impl QueueStats {
@@ -188,10 +220,9 @@ impl QueueStats {
         (self.disk_reads.get(), self.disk_writes.get())
     }
 
-    /// Messages that died of this: those that were dropped, and those that went to an exchange.
-    pub fn dead(&self, reason: Reason) -> [u64; 2] {
-        let [dropped, published] = &self.dead[reason as usize];
-        [dropped.get(), published.get()]
+    /// Messages that died of this, by [`DeadLetterStrategy::ALL`].
+    pub fn dead(&self, reason: Reason) -> [u64; DeadLetterStrategy::ALL.len()] {
+        self.dead[reason as usize].each_ref().map(OwnCounter::get)
     }
 
     pub fn waits(&self) -> HistogramFigures {
@@ -228,8 +259,8 @@ impl QueueStats {
         self.disk_writes.add(count as u64);
     }
 
-    pub(super) fn count_dead(&self, reason: Reason, is_published: bool) {
-        self.dead[reason as usize][usize::from(is_published)].add(1);
+    pub(super) fn count_dead(&self, reason: Reason, strategy: DeadLetterStrategy) {
+        self.dead[reason as usize][strategy as usize].add(1);
     }
 
     /// Messages left for a consumer after so long.

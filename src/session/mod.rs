@@ -40,6 +40,7 @@ mod timers;
 mod transaction;
 pub mod unacked;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ use self::open::{Open, Turn};
 use self::output::Output;
 use self::timers::Timers;
 use crate::auth::{Authenticator, External};
-use crate::broker::{Broker, ConnectionStats};
+use crate::broker::{Broker, ConnectionStats, LoginProtocol, Source};
 use crate::delivery::{Outbox, Outgoing};
 use crate::names::AUDIT;
 use crate::protocol::frame::{FRAME_SIZE_BEFORE_TUNE, Greeting, PROTOCOL_HEADER, Ready, greeting};
@@ -321,6 +322,7 @@ impl Session {
                     return;
                 }
                 self.services.broker.churn.login_succeeded.add(1);
+                self.count_attempt(handshake.user_name(), true);
                 let _who = who(&self.peer, handshake.user_name()).entered();
                 tracing::info!(target: AUDIT, "login accepted");
             }
@@ -329,6 +331,7 @@ impl Session {
                 let peer = &self.peer.name;
                 tracing::warn!(peer, why, "login refused");
                 self.services.broker.churn.login_failed.add(1);
+                self.count_attempt(put::cut(user.as_str(), 255), false);
                 let _who = who(&self.peer, put::cut(user.as_str(), 255)).entered();
                 tracing::warn!(target: AUDIT, why = put::cut(&why, 400), "login refused");
                 if let Some(error) = answer {
@@ -337,6 +340,15 @@ impl Session {
                 self.stage = Stage::Doomed { until: now + PENALTY };
             }
         }
+    }
+
+    fn count_attempt(&self, user: &str, succeeded: bool) {
+        let (peer, _) = self.peer.name.split_once(" -> ").unwrap_or((&self.peer.name, ""));
+        let address = peer.parse::<SocketAddr>();
+        let host =
+            address.map_or_else(|_| peer.to_owned(), |at| at.ip().to_canonical().to_string());
+        let source = Source { protocol: LoginProtocol::Amqp, host, user: user.to_owned() };
+        self.services.broker.attempts.count(source, succeeded);
     }
 
     fn open(&mut self, vhost: &str, now: Time) {

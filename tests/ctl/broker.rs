@@ -68,6 +68,7 @@ impl Broker {
             listeners: vec![Listener { protocol: Protocol::Amqp, address: server.address }],
             tls: tls.clone(),
             node: Node { started: Time(NOW.0 - 3_600_000), ..node },
+            options: leveret::management::Options::default(),
             now: Box::new(|| NOW),
         };
         let bound = Bound::bind("127.0.0.1:0".parse().unwrap(), tls).unwrap();

@@ -75,6 +75,7 @@ pub fn services(limits: Limits, listeners: Vec<(Protocol, &str)>) -> Services {
         listeners,
         tls: None,
         node: Node { started: Time(1_700_000_000_000 - 60_000), ..Node::default() },
+        options: leveret::management::Options::default(),
         now: Box::new(|| Time(1_700_000_000_000)),
     }
 }

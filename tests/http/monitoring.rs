@@ -52,6 +52,7 @@ fn start() -> (World, Api) {
         listeners: vec![amqp],
         tls: None,
         node,
+        options: leveret::management::Options::default(),
         now: Box::new(|| Time(NOW)),
     };
     let bind = || "127.0.0.1:0".parse().unwrap();

@@ -8,7 +8,7 @@ use leveret::broker::{Limits, Policy, PolicyScope};
 use leveret::protocol::method::exchange;
 use leveret::protocol::method::queue::{Declare, Delete, DeleteOk, Purge, PurgeOk};
 use leveret::protocol::{FieldTable, FieldValue, Headers, OwnedProperties};
-use leveret::queue::{Budget, ConnectionId, Effects, Queue};
+use leveret::queue::{Budget, ConnectionId, Effects, Queue, Reason};
 use leveret::storage::memory::Record;
 use leveret::storage::{Change, DefinitionStore, QueueRecord, RedbDefinitions};
 
@@ -580,4 +580,14 @@ fn many_letters_wait_on_disk() {
         peer.ack(1, letter.delivery_tag);
     }
     assert_eq!((waiting(&world, "q"), peer.counts(1, "grave").0), (0, 0));
+}
+
+/// What metrics tell apart.
+#[test]
+fn letters_that_have_to_arrive_are_counted_as_such() {
+    let world = World::new();
+    let peer = world.open();
+    peer.declare_as(1, source("q", "dlx", &[]));
+    reject(&peer, "q", &["a", "b"]);
+    assert_eq!(found(&world, "q").stats.dead(Reason::Rejected), [0, 0, 2]);
 }

@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::super::error::ConfigError;
 use super::super::source::Value;
-use super::{Conf, Entry, Translated, convert, dotted};
+use super::{Conf, Entry, Translated, convert, dotted, oauth2};
 
-type Done = Result<(), ConfigError>;
+pub(super) type Done = Result<(), ConfigError>;
 
 pub(super) fn all(conf: &Conf, to: &mut Translated) -> Done {
     listeners(conf, to, "listeners.tcp", "amqp")?;
@@ -17,18 +17,21 @@ pub(super) fn all(conf: &Conf, to: &mut Translated) -> Done {
     loopback_users(conf, to)?;
     user_tags(conf, to)?;
     mechanisms(conf, to)?;
-    backends(conf)?;
+    oauth2::backends(conf, to)?;
+    oauth2::lists(conf, to)?;
+    prometheus(conf, to)?;
+    origins(conf, to);
     memory(conf, to)?;
     disk(conf, to)?;
     log_outputs(conf, to)?;
     log_levels(conf, to)
 }
 
-fn text(text: impl Into<String>) -> Value {
+pub(super) fn text(text: impl Into<String>) -> Value {
     Value::Text(text.into())
 }
 
-fn texts(texts: Vec<String>) -> Value {
+pub(super) fn texts(texts: Vec<String>) -> Value {
     Value::List(texts.into_iter().map(Value::Text).collect())
 }
 
@@ -249,24 +252,22 @@ fn mechanisms(conf: &Conf, to: &mut Translated) -> Done {
     Ok(())
 }
 
-fn backends(conf: &Conf) -> Done {
-    for entry in &conf.entries {
-        let is_backend = entry.key.first().is_some_and(|first| first == "auth_backends");
-        let number = entry.key.get(1).map(String::as_str).unwrap_or_default();
-        if !is_backend {
-            continue;
-        }
-        if number.parse::<u32>().is_err() {
-            return Err(entry.wrong(format!("{number:?} is not the backend's place, such as 1")));
-        }
-        if !matches!(&*entry.value, "internal" | "rabbit_auth_backend_internal") {
-            let value = &entry.value;
-            return Err(entry.wrong(format!(
-                "{value:?} is not supported in this file: internal is; tokens have leveret's own settings"
-            )));
-        }
+/// Where metrics are served to everybody.
+fn prometheus(conf: &Conf, to: &mut Translated) -> Done {
+    if let Some((entry, address)) = address(conf, ["prometheus.tcp"].into_iter(), 15692)? {
+        to.assignments.push(entry.assign("prometheus", text(address)));
     }
     Ok(())
+}
+
+/// The members of a list whose last one says where it is from.
+fn origins(conf: &Conf, to: &mut Translated) {
+    let all: Vec<&Entry> =
+        conf.below("management.cors.allow_origins").map(|(_, entry)| entry).collect();
+    if let Some(last) = all.last() {
+        let all = all.iter().map(|entry| entry.value.clone()).collect();
+        to.assignments.push(last.assign("cors_allow_origins", texts(all)));
+    }
 }
 
 /// The absolute value counts before the relative one, as in RabbitMQ; a relative one is of the memory that

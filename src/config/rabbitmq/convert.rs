@@ -14,6 +14,10 @@ pub(super) enum Form {
     Limit,
     /// Milliseconds, or `infinity`; seconds here, and not more than ours can be.
     Seconds,
+    /// Milliseconds, or `infinity`; seconds here, of which 0 are without end.
+    SendTimeout,
+    /// A path's beginning: `/` is none here.
+    Prefix,
     /// Milliseconds, or `infinity` or `undefined`, which is 0 here.
     Timeout,
     /// Bytes: the units `KB`, `MB`, `GB` are powers of 1024, as for all of RabbitMQ's sizes but...
@@ -39,6 +43,12 @@ pub(super) fn value(form: Form, text: &str) -> Result<Value, String> {
         Form::Limit => Value::Integer(number(text)?),
         Form::Seconds if text == "infinity" => Value::Integer(3600),
         Form::Seconds => Value::Integer(number(text)?.saturating_add(999) / 1000),
+        Form::SendTimeout if text == "infinity" => Value::Integer(0),
+        Form::SendTimeout => Value::Integer(number(text)?.saturating_add(999) / 1000),
+        Form::Prefix => match text.trim_end_matches('/') {
+            "" => word("none"),
+            prefix => word(prefix),
+        },
         Form::Timeout if matches!(text, "infinity" | "undefined") => Value::Integer(0),
         Form::Timeout => Value::Integer(number(text)?),
         Form::Binary => Value::Integer(binary(text)?),

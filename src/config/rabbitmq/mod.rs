@@ -9,6 +9,7 @@
 mod combine;
 mod convert;
 mod keys;
+mod oauth2;
 mod syntax;
 #[cfg(test)]
 mod tests;

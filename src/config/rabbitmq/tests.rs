@@ -130,6 +130,7 @@ fn chart_for_kubernetes() {
          tcp_listen_options.linger.on      = true\n\
          tcp_listen_options.linger.timeout = 0\n",
         &[
+            "prometheus = \"[::]:9419\"",
             "disk_free_limit = 1.0",
             "memory_high_watermark = 858993459",
             "default_user = \"user\"",
@@ -145,7 +146,6 @@ fn chart_for_kubernetes() {
             "cluster_formation.node_cleanup.interval",
             "cluster_formation.node_cleanup.only_log_warning",
             "cluster_partition_handling",
-            "prometheus.tcp.port",
         ],
     );
 }
@@ -323,7 +323,7 @@ fn what_would_be_believed_to_work_is_refused() {
     for (line, expected) in [
         (
             "auth_backends.1 = ldap",
-            "auth_backends.1: \"ldap\" is not supported in this file: internal is; tokens have leveret's own settings",
+            "auth_backends.1: \"ldap\" is not supported: internal and oauth2 are",
         ),
         (
             "auth_mechanisms.1 = EXTERNAL",
@@ -340,6 +340,87 @@ fn what_would_be_believed_to_work_is_refused() {
     ] {
         refuse(line, &format!("1: {expected}"));
     }
+}
+
+#[test]
+fn tokens_are_set_up_as_in_rabbitmq() {
+    check(
+        "auth_backends.2 = rabbit_auth_backend_internal\n\
+         auth_backends.1 = rabbit_auth_backend_oauth2\n\
+         auth_oauth2.resource_server_id = rabbitmq\n\
+         auth_oauth2.additional_scopes_key = roles realm_access.roles\n\
+         auth_oauth2.preferred_username_claims.1 = name\n\
+         auth_oauth2.scope_aliases.operator = rabbitmq.tag:administrator\n\
+         auth_oauth2.scope_aliases.1.alias = reader\n\
+         auth_oauth2.scope_aliases.1.scope = rabbitmq.read:*/* rabbitmq.tag:monitoring\n\
+         auth_oauth2.signing_keys.id1 = /etc/one.pem\n\
+         auth_oauth2.default_key = id1\n\
+         auth_oauth2.jwks_uri = https://id.example/keys\n\
+         auth_oauth2.https.peer_verification = verify_peer\n\
+         auth_oauth2.https.depth = 5\n\
+         auth_oauth2.algorithms.1 = RS256\n\
+         auth_oauth2.verify_aud = false\n",
+        &[
+            "auth_backends = [\"oauth2\",\"internal\"]",
+            "auth_oauth2_resource_server_id = \"rabbitmq\"",
+            "auth_oauth2_additional_scopes_key = [\"roles\",\"realm_access.roles\"]",
+            "auth_oauth2_preferred_username_claims = [\"name\"]",
+            "auth_oauth2_scope_aliases = [\"operator=rabbitmq.tag:administrator\",\
+             \"reader=rabbitmq.read:*/* rabbitmq.tag:monitoring\"]",
+            "auth_oauth2_verify_aud = false",
+            "auth_oauth2_algorithms = [\"RS256\"]",
+            "auth_oauth2_default_key = \"id1\"",
+            "auth_oauth2_signing_keys = [\"id1=/etc/one.pem\"]",
+            "auth_oauth2_jwks_url = \"https://id.example/keys\"",
+        ],
+        &["auth_oauth2.https.depth"],
+    );
+    refuse(
+        "auth_oauth2.scope_aliases.1.alias = a",
+        "1: auth_oauth2.scope_aliases.1.alias: needs scope beside it, under the same number",
+    );
+    refuse(
+        "auth_oauth2.oauth_providers.a.issuer = https://x",
+        "1: auth_oauth2.oauth_providers.a.issuer: is not supported: there is one resource server and one provider",
+    );
+}
+
+#[test]
+fn api_metrics_and_defaults_are_ours() {
+    check(
+        "management.path_prefix = /rabbit/\n\
+         management.cors.allow_origins.1 = https://a.example\n\
+         management.cors.allow_origins.2 = https://b.example\n\
+         management.cors.max_age = 3600\n\
+         prometheus.tcp.ip = 127.0.0.1\n\
+         prometheus.return_per_object_metrics = true\n\
+         prometheus.path = /metrics\n\
+         tcp_listen_options.send_timeout = 30000\n\
+         vhost_max = 10\n\
+         default_queue_type = quorum\n",
+        &[
+            "prometheus = \"127.0.0.1:15692\"",
+            "prometheus_per_object = true",
+            "http_path_prefix = \"/rabbit\"",
+            "cors_allow_origins = [\"https://a.example\",\"https://b.example\"]",
+            "cors_max_age_seconds = 3600",
+            "send_timeout_seconds = 30",
+            "vhosts_max = 10",
+            "default_queue_type = \"quorum\"",
+        ],
+        &[],
+    );
+    // What is the default already.
+    check(
+        "management.path_prefix = /\nvhost_max = infinity\ndefault_queue_type = classic",
+        &[],
+        &[],
+    );
+    check("tcp_listen_options.send_timeout = infinity", &["send_timeout_seconds = 0"], &[]);
+    refuse(
+        "prometheus.authentication.enabled = true",
+        "1: prometheus.authentication.enabled: is not supported: who has to log in gets /metrics at the HTTP API",
+    );
 }
 
 #[test]

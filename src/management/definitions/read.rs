@@ -134,6 +134,7 @@ impl Document {
         each(documents, "bindings", |it| reader.binding(it))?;
         let last = documents.len().saturating_sub(1);
         let of_last = |refusal| Wrong { document: last, entry: None, refusal };
+        reader.check_vhost_limit().map_err(of_last)?;
         reader.check_queue_limits().map_err(of_last)?;
         reader.read.vhosts.extend(reader.vhosts);
         Ok(reader.read)
@@ -366,6 +367,15 @@ impl Reader<'_> {
             self.read.bindings.push(binding);
         }
         Ok(())
+    }
+
+    fn check_vhost_limit(&self) -> Result<(), Refusal> {
+        let is_new = |name: &&VhostName| self.broker().vhost(name.as_str()).is_none();
+        let new = self.vhosts.keys().filter(is_new).count();
+        match self.broker().too_many_vhosts(new).filter(|_| new > 0) {
+            None => Ok(()),
+            Some(max) => refuse(format!("vhost limit ({max}) would be exceeded")),
+        }
     }
 
     /// So that the last queue is not refused when the others are there.

@@ -44,8 +44,36 @@ pub(super) fn router() -> Routes {
             get(Who::Everybody, below_node_connection_limit, "Whether there is room for clients"),
         ),
         check("/ready-to-serve-clients", get(Who::Everybody, ready_to_serve_clients, open)),
+        check(
+            "/metadata-store/initialized",
+            get(Who::User, virtual_hosts, "Whether definitions can be stored: always"),
+        ),
+        check(
+            "/metadata-store/initialized/with-data",
+            get(Who::User, has_data, "Whether there is a virtual host"),
+        ),
+        check(
+            "/reached-target-cluster-size",
+            get(Who::Everybody, target_cluster_size, "Whether all nodes are up: there is one"),
+        ),
+        check("/quorum-queues-without-elected-leaders/all-vhosts", leaders()),
+        check("/quorum-queues-without-elected-leaders/all-vhosts/pattern/{pattern}", leaders()),
+        check(
+            "/quorum-queues-without-elected-leaders/vhost/{vhost}",
+            get(Who::InVhost, leaders_in_vhost, LEADERS),
+        ),
+        check(
+            "/quorum-queues-without-elected-leaders/vhost/{vhost}/pattern/{pattern}",
+            get(Who::InVhost, leaders_of_some, LEADERS),
+        ),
     ];
     routes.into_iter().fold(Routes::new(), Routes::merge)
+}
+
+const LEADERS: &str = "Whether every quorum queue has a leader: this node is";
+
+fn leaders() -> Route {
+    get(Who::User, virtual_hosts, LEADERS)
 }
 
 /// What a check came to.
@@ -95,6 +123,35 @@ fn resource_name(resource: Resource) -> &'static str {
 /// A virtual host that exists is up.
 async fn virtual_hosts(_: Caller) -> Response {
     answer(Ok(Value::Null))
+}
+
+async fn has_data(_: Caller, State(api): State<Arc<Api>>) -> Response {
+    answer(match api.services.broker.vhosts().is_empty() {
+        false => Ok(Value::Null),
+        true => Err(json!({ "reason": "Metadata store has not yet been initialized with data" })),
+    })
+}
+
+async fn target_cluster_size(_: Anybody) -> Response {
+    answer(Ok(json!({ "online": 1, "target": 1 })))
+}
+
+async fn leaders_in_vhost(
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    Name(vhost): Name,
+) -> Result<Response, Refusal> {
+    caller.vhost(&api, &vhost)?;
+    Ok(answer(Ok(Value::Null)))
+}
+
+async fn leaders_of_some(
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    Segments((vhost, _)): Segments<(String, String)>,
+) -> Result<Response, Refusal> {
+    caller.vhost(&api, &vhost)?;
+    Ok(answer(Ok(Value::Null)))
 }
 
 /// Nothing is replicated, so no queue loses its majority with this node.

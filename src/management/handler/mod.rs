@@ -1,6 +1,7 @@
 //! What may be asked, and who answers: one file for each noun.
 
 mod aliveness;
+mod attempts;
 mod binding;
 mod browse;
 mod channel;
@@ -30,18 +31,20 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
 use axum::http::request::Parts;
+use axum::middleware::from_fn_with_state;
 
 use serde::de::DeserializeOwned;
 
 pub(super) use self::binding::NOBODY;
 pub(super) use self::limit::{of_user as limits_of_user, of_vhost as limits_of_vhost};
+pub(super) use self::node::breakdown;
 pub(super) use self::overview::uptime_millis;
 pub(super) use self::policy::policy_terms;
 
 use super::convention::BODY_BYTES_MAX;
 use super::openapi::{Routes, describe};
 use super::refusal::Refusal;
-use super::{Api, metrics, page};
+use super::{Api, cors, metrics, page};
 use crate::broker::PolicyScope;
 
 pub(super) fn router(api: Arc<Api>) -> Router {
@@ -53,6 +56,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         user::login_router(),
         parameter::cluster_router(),
         feature::router(),
+        noun("/auth/attempts", attempts::router()),
         noun("/nodes", node::router()),
         noun("/definitions", definitions::router()),
         noun("/all-configuration", definitions::router()),
@@ -81,6 +85,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .into_router()
         .merge(page::router())
         .fallback(async || Refusal::NotFound)
+        .layer(from_fn_with_state(Arc::clone(&api), cors::answer))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api)
 }

@@ -43,7 +43,7 @@ async fn one(
     Ok(Json(shown(&api, &ranges)))
 }
 
-fn check(name: &str) -> Result<(), Refusal> {
+pub(super) fn check(name: &str) -> Result<(), Refusal> {
     if name == node_name() { Ok(()) } else { Err(Refusal::NotFound) }
 }
 
@@ -146,7 +146,7 @@ fn auth_mechanisms() -> Value {
 }
 
 /// By RabbitMQ's names: what they name there is 0 where there is none of it here.
-fn breakdown(api: &Api) -> (Map<String, Value>, u64) {
+pub(in crate::management) fn breakdown(api: &Api) -> (Map<String, Value>, u64) {
     let machine = Machine::look(&api.services.node.directory);
     let (memory, rates) = (api.services.broker.memory_use(), api.rates.cost() as u64);
     let known = memory.total() + rates + machine.code;

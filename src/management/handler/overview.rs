@@ -57,7 +57,7 @@ async fn overview(caller: Caller, State(api): State<Arc<Api>>, ranges: Ranges) -
         "exchange_types": exchange_types(),
         "disable_stats": false,
         "enable_queue_totals": false,
-        "default_queue_type": "classic",
+        "default_queue_type": default_queue_type(&api),
         "statistics_db_event_queue": 0,
         "object_totals": {
             "connections": totals.connections,
@@ -90,6 +90,10 @@ pub(super) fn exchange_types() -> Value {
         json!({ "name": name, "description": format!("exchange of type {name}"), "enabled": true })
     };
     ExchangeKind::ALL.iter().map(shown).collect()
+}
+
+fn default_queue_type(api: &Api) -> &'static str {
+    api.services.broker.limits.default_queue_type.unwrap_or_default().as_str()
 }
 
 fn listener(Listener { protocol, address }: Listener) -> Value {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Extensions, StatusCode};
 use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::{Name, checked_name};
@@ -17,7 +19,7 @@ use crate::management::caller::{Administrator, Anybody, Caller};
 use crate::management::commit::{completion, wait};
 use crate::management::list::Listed;
 use crate::management::openapi::{Routes, Who, delete, get, post, put};
-use crate::management::query::ListQuery;
+use crate::management::query::{ListQuery, Query};
 use crate::management::refusal::Refusal;
 use crate::names::UserName;
 
@@ -55,12 +57,43 @@ pub(super) fn router() -> Routes {
 pub(super) fn login_router() -> Routes {
     Routes::new()
         .route("/auth", [get(Who::Everybody, auth, "How one may log in").answers("Auth")])
+        .route(
+            "/login",
+            [post(Who::Everybody, login, "Whether a name and a password are right")
+                .takes("LoginForm")
+                .answers("Login")],
+        )
+        .route(
+            "/config/effective",
+            [get(Who::Administrator, settings, "The broker's settings, without secrets")
+                .answers("{any}")],
+        )
         .route("/whoami", [get(Who::User, whoami, "Who asks").answers("Whoami")])
 }
 
 /// How a browser may log in: by name and password alone.
 async fn auth(_: Anybody) -> Json<Value> {
     Json(json!({ "oauth_enabled": false }))
+}
+
+/// A form, as a page would send it. The token is what stands in `Authorization` from then on.
+async fn login(
+    State(api): State<Arc<Api>>,
+    extensions: Extensions,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let form = Query::parse(std::str::from_utf8(&body).unwrap_or_default());
+    let (name, password) = (form.get("username"), form.get("password"));
+    let (Some(name), Some(password)) = (name, password) else { return Err(Refusal::LoginFailed) };
+    let caller = Caller::log_in(&extensions, name.into(), password, &api).await?;
+    let value = STANDARD.encode(format!("{name}:{password}"));
+    let Json(user) = whoami(caller).await;
+    Ok(Json(json!({ "token": { "type": "basic", "value": value }, "user": user })))
+}
+
+/// As `leveret config check` shows them.
+async fn settings(_: Administrator, State(api): State<Arc<Api>>) -> Json<Value> {
+    Json(api.services.options.settings.clone().into())
 }
 
 async fn whoami(caller: Caller) -> Json<Value> {

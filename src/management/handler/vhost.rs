@@ -115,6 +115,12 @@ async fn put_vhost(
         metadata.protected_from_deletion = boolean(&body, PROTECTED)?;
     }
     refuse_what_is_not_there(&body)?;
+    if broker.vhost(name.as_str()).is_none()
+        && let Some(max) = broker.too_many_vhosts(1)
+    {
+        let reason = format!("cannot create vhost '{name}': vhost limit of {max} is reached");
+        return Err(Refusal::BadRequest(reason.into()));
+    }
     let (notify, committed) = completion();
     let (existed, commit) = broker.put_vhost(&name, metadata, &notify);
     if !existed {
@@ -224,7 +230,7 @@ fn shown(api: &Api, vhost: &Vhost, counts: GlobalCounts, ranges: &Ranges) -> Val
         "name": vhost.name.as_str(),
         "description": metadata.description,
         "tags": metadata.tags,
-        "default_queue_type": metadata.default_queue_type.unwrap_or_default().as_str(),
+        "default_queue_type": vhost.default_queue_type().unwrap_or_default().as_str(),
         "metadata": shown,
         "tracing": false,
         PROTECTED: metadata.protected_from_deletion,

@@ -11,7 +11,7 @@ use crate::management::figures::{ObjectTotals, stores};
 use crate::management::handler::uptime_millis;
 use crate::management::machine::Machine;
 use crate::queue::stats::{BUCKETS_MILLIS, HistogramFigures};
-use crate::queue::{QueueCounts, QueueKind, Reason};
+use crate::queue::{DeadLetterStrategy, QueueCounts, QueueKind, Reason};
 
 use Kind::{Counter, Gauge};
 
@@ -303,8 +303,13 @@ fn dead(vhosts: &[std::sync::Arc<Vhost>]) -> Vec<Family> {
                 continue;
             }
             let counts = dead.get(index).copied().unwrap_or_default();
-            for (strategy, count) in ["disabled", "at_most_once"].into_iter().zip(counts) {
-                let names = [("queue_type", queue_type(*kind)), ("dead_letter_strategy", strategy)];
+            for (strategy, count) in DeadLetterStrategy::ALL.into_iter().zip(counts) {
+                // Only of these there are promises.
+                if strategy == DeadLetterStrategy::AtLeastOnce && *kind != QueueKind::Quorum {
+                    continue;
+                }
+                let strategy = ("dead_letter_strategy", strategy.as_str());
+                let names = [("queue_type", queue_type(*kind)), strategy];
                 samples.push((labels(&names), count as f64));
             }
         }

@@ -21,6 +21,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use regex::{Regex, RegexBuilder};
 
 use self::object::{
     CHANNELS, CLUSTER_EXCHANGES, CONNECTION_MEMORY, CONNECTIONS, EXCHANGES, Metric, QUEUE_AGES,
@@ -29,7 +30,10 @@ use self::object::{
 use self::text::{Family, Kind, Text, sample};
 use super::Api;
 use super::caller::log_in_monitor;
+use super::handler::breakdown;
 use super::openapi::{Routes, Who, get};
+use super::query::PATTERN_SIZE_MAX;
+use super::refusal::Refusal;
 use crate::broker::Vhost;
 
 /// Of the broker's metrics, unless they are asked for in detail.
@@ -68,14 +72,21 @@ fn routes() -> Routes {
         .route(
             "/metrics/detailed",
             [get(who, detailed, "The families that are asked for")
-                .query(&["family", "vhost"])
+                .query(&["family", "vhost", "queue"])
                 .text(KIND)],
+        )
+        .route(
+            "/metrics/memory-breakdown",
+            [get(who, memory_breakdown, "Bytes of memory, by use").text(KIND)],
         )
 }
 
 async fn aggregated(State(api): State<Arc<Api>>) -> Response {
+    if api.services.options.metrics_per_object {
+        return per_object(State(api)).await;
+    }
     let vhosts = api.services.broker.vhosts();
-    let queues = rows::queues(&vhosts, api.now());
+    let queues = rows::queues(&vhosts, |_| true, api.now());
     let mut families = global::identity(&api, "aggregated");
     families.extend(global::families(&api, &queues, |_| true, PREFIX));
     families.extend(QUEUES.iter().map(|metric| sum(PREFIX, metric, &queues)));
@@ -93,7 +104,7 @@ async fn aggregated(State(api): State<Arc<Api>>) -> Response {
 
 async fn per_object(State(api): State<Arc<Api>>) -> Response {
     let vhosts = api.services.broker.vhosts();
-    let queues = Arc::new(rows::queues(&vhosts, api.now()));
+    let queues = Arc::new(rows::queues(&vhosts, |_| true, api.now()));
     let mut families = global::identity(&api, "per-object");
     families.extend(global::families(&api, &queues, |_| true, PREFIX));
     families.extend(QUEUES.iter().map(|metric| each(PREFIX, metric, &queues, |row| &row.labels)));
@@ -107,24 +118,38 @@ async fn per_object(State(api): State<Arc<Api>>) -> Response {
     answer(families)
 }
 
-/// What is asked for: families, and vhosts, each as often as one likes.
+/// Every use of memory that `/api/nodes/{node}/memory` shows.
+async fn memory_breakdown(State(api): State<Arc<Api>>) -> Response {
+    let (uses, _) = breakdown(&api);
+    let mut families = global::identity(&api, "memory-breakdown");
+    families.extend(uses.into_iter().map(|(key, bytes)| {
+        let name = format!("{PREFIX}memory_{key}_bytes");
+        single(name, Kind::Gauge, "Memory in bytes", bytes.as_f64().unwrap_or_default())
+    }));
+    answer(families)
+}
+
+/// What is asked for: families, and vhosts, each as often as one likes, and names of queues.
 struct Wanted {
     families: Vec<String>,
     vhosts: Vec<String>,
+    queues: Option<Regex>,
 }
 
 impl Wanted {
-    fn of(query: &str) -> Self {
-        let mut wanted = Self { families: Vec::new(), vhosts: Vec::new() };
+    /// An error is an expression that is none.
+    fn of(query: &str) -> Result<Self, Refusal> {
+        let mut wanted = Self { families: Vec::new(), vhosts: Vec::new(), queues: None };
         for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
             let value = decoded(value);
             match key {
                 "family" => wanted.families.push(value),
                 "vhost" => wanted.vhosts.push(value),
+                "queue" => wanted.queues = Some(expression(&value)?),
                 _ => {}
             }
         }
-        wanted
+        Ok(wanted)
     }
 
     fn has(&self, family: &str) -> bool {
@@ -146,6 +171,17 @@ impl Wanted {
     fn includes(&self, vhost: &Vhost) -> bool {
         self.vhosts.is_empty() || self.vhosts.iter().any(|name| name == vhost.name.as_str())
     }
+
+    fn includes_queue(&self, name: &str) -> bool {
+        self.queues.as_ref().is_none_or(|queues| queues.is_match(name))
+    }
+}
+
+fn expression(text: &str) -> Result<Regex, Refusal> {
+    let refuse = || Refusal::BadRequest("'queue' is not a regular expression".into());
+    let mut builder = RegexBuilder::new(text);
+    builder.size_limit(PATTERN_SIZE_MAX).dfa_size_limit(PATTERN_SIZE_MAX);
+    builder.build().map_err(|_| refuse())
 }
 
 /// Undoes percent-encoding; what is no UTF-8 then is nobody's name.
@@ -169,18 +205,18 @@ fn decoded(value: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-async fn detailed(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let wanted = Wanted::of(request.uri().query().unwrap_or_default());
+async fn detailed(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Refusal> {
+    let wanted = Wanted::of(request.uri().query().unwrap_or_default())?;
     let mut vhosts = api.services.broker.vhosts();
     vhosts.retain(|vhost| wanted.includes(vhost));
     let mut families = global::identity(&api, "detailed");
     if wanted.families.is_empty() {
-        return answer(families);
+        return Ok(answer(families));
     }
     families.extend(global::families(&api, &[], |family| wanted.has(family), DETAILED));
     let (queues, ages) = (wanted.of_these(QUEUES), wanted.of_these(QUEUE_AGES));
     if !queues.is_empty() {
-        let rows = Arc::new(rows::queues(&vhosts, api.now()));
+        let rows = Arc::new(rows::queues(&vhosts, |name| wanted.includes_queue(name), api.now()));
         families.extend(queues.iter().map(|metric| each(DETAILED, metric, &rows, |it| &it.labels)));
         families.extend(ages.iter().map(|metric| each(OWN, metric, &rows, |it| &it.labels)));
     }
@@ -206,7 +242,7 @@ async fn detailed(State(api): State<Arc<Api>>, request: Request) -> Response {
         let (name, help) = (format!("{CLUSTER}vhost_status"), "Whether a given vhost is running");
         families.push(several(name, Kind::Gauge, help, samples));
     }
-    answer(families)
+    Ok(answer(families))
 }
 
 fn answer(families: Vec<Family>) -> Response {
@@ -239,10 +275,13 @@ mod tests {
 
     #[test]
     fn a_query_names_families_and_vhosts() {
-        let wanted = Wanted::of("family=queue_metrics&vhost=%2F&vhost=a%20b%&family=x&y=z&family");
+        let query = "family=queue_metrics&vhost=%2F&vhost=a%20b%&family=x&y=z&family&queue=^q.$";
+        let wanted = Wanted::of(query).unwrap();
         assert_eq!(wanted.families, ["queue_metrics", "x"]);
         assert_eq!(wanted.vhosts, ["/", "a b%"]);
         assert!(wanted.of_these(QUEUES).iter().any(|metric| metric.name == "queue_consumers"));
         assert!(wanted.of_these(CHANNELS).is_empty());
+        assert!(wanted.includes_queue("q1") && !wanted.includes_queue("q12"));
+        assert!(Wanted::of("queue=(").is_err());
     }
 }

@@ -39,11 +39,17 @@ pub(super) struct ChannelRow {
     pub prefetch: u64,
 }
 
-pub(super) fn queues(vhosts: &[Arc<Vhost>], now: Time) -> Vec<QueueRow> {
+pub(super) fn queues(
+    vhosts: &[Arc<Vhost>],
+    is_wanted: impl Fn(&str) -> bool,
+    now: Time,
+) -> Vec<QueueRow> {
     let mut rows = Vec::new();
     for vhost in vhosts {
         let vhost_name = vhost.name.as_str();
-        rows.extend(vhost.all_queues().iter().map(|queue| {
+        let queues = vhost.all_queues();
+        let wanted = queues.iter().filter(|queue| is_wanted(queue.name.as_str()));
+        rows.extend(wanted.map(|queue| {
             let figures = queue.figures();
             QueueRow {
                 labels: labels(&[("vhost", vhost_name), ("queue", queue.name.as_str())]),
