@@ -12,7 +12,13 @@ mod server;
 mod broker;
 #[path = "ctl/commands.rs"]
 mod commands;
+#[path = "ctl/failures.rs"]
+mod failures;
 #[path = "ctl/legacy.rs"]
 mod legacy;
 #[path = "ctl/messages.rs"]
 mod messages;
+#[path = "ctl/terminal.rs"]
+mod terminal;
+#[path = "ctl/watch.rs"]
+mod watch;

@@ -63,8 +63,18 @@ impl Target {
                 (decoded(user)?, decoded(password)?)
             }
         };
+        let port =
+            match authority.rsplit_once('@').map_or(authority, |(_, at)| at).strip_prefix(host) {
+                Some("") | None => {
+                    if tls {
+                        15671
+                    } else {
+                        15672
+                    }
+                }
+                Some(_) => uri.port_u16().ok_or_else(|| wrong("its port is none"))?,
+            };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = uri.port_u16().unwrap_or(if tls { 15671 } else { 15672 });
         let prefix = uri.path().trim_end_matches('/').to_owned();
         // People copy it from a browser or from an example of the API.
         let prefix = prefix.strip_suffix("/api").map(str::to_owned).unwrap_or(prefix);
@@ -320,7 +330,9 @@ mod tests {
                 (address, prefix, user, password)
             );
         }
-        for text in ["h:1", "amqp://h", "http://", "http://h:99999", "", "http://%ff@h"] {
+        for text in
+            ["h:1", "http://h:x", "amqp://h", "http://", "http://h:99999", "", "http://%ff@h"]
+        {
             assert!(Target::parse(text).is_err(), "{text}");
         }
     }

@@ -15,6 +15,7 @@ mod client;
 mod completions;
 mod connection;
 mod definitions;
+mod doctor;
 mod error;
 mod escape;
 mod exchange;
@@ -28,8 +29,10 @@ mod parameter;
 mod permission;
 mod policy;
 mod queue;
+mod table;
 mod terminal;
 mod thing;
+mod top;
 mod user;
 mod value;
 mod vhost;
@@ -42,7 +45,7 @@ use clap::{Command, CommandFactory, FromArgMatches};
 
 use self::client::Client;
 use self::error::CtlError;
-use self::escape::escaped;
+use self::escape::{escaped, is_unsafe};
 use self::legacy::Tool;
 use self::options::{CommandLine, Commands, Global};
 use self::output::Output;
@@ -133,8 +136,13 @@ fn usage(error: &clap::Error) -> ExitCode {
         let line = format!("there is no command '{name}'{hint}");
         return finish(Err(CtlError::Usage(line)));
     }
+    // It quotes what was typed, or pasted.
+    let text = error.to_string();
     // When nobody listens nothing is said.
-    let _ = error.print();
+    let _ = match text.contains(|c| c != '\n' && is_unsafe(c)) {
+        true => text.lines().try_for_each(|line| writeln!(std::io::stderr(), "{}", escaped(line))),
+        false => error.print(),
+    };
     if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
 }
 
@@ -176,6 +184,8 @@ async fn answer(mut ctl: Ctl, command: Commands) -> Result<ExitCode, CtlError> {
         Commands::Definitions { command } => definitions::run(&ctl, command).await?,
         // `main` has run it.
         Commands::Config => {}
+        Commands::Doctor(options) => return doctor::run(&ctl, &options).await,
+        Commands::Top(options) => top::run(&ctl, options).await?,
         Commands::Completions { shell } => completions::write_for(shell, CommandLine::command()),
     }
     Ok(ExitCode::SUCCESS)

@@ -10,6 +10,7 @@ use super::binding::BindingCommand;
 use super::client::Target;
 use super::connection::{ChannelCommand, ConnectionCommand, ConsumerCommand};
 use super::definitions::DefinitionsCommand;
+use super::doctor::DoctorOptions;
 use super::error::CtlError;
 use super::exchange::ExchangeCommand;
 use super::output::Format;
@@ -17,6 +18,7 @@ use super::parameter::ParameterCommand;
 use super::permission::PermissionCommand;
 use super::policy::PolicyCommand;
 use super::queue::QueueCommand;
+use super::top::TopOptions;
 use super::user::UserCommand;
 use super::vhost::VhostCommand;
 
@@ -25,6 +27,7 @@ Examples:
   leveret ctl queues list --sort messages --reverse
   leveret ctl queues peek orders --count 5
   leveret ctl users add carol --tag monitoring <password.txt
+  leveret ctl doctor
 
 The commands of rabbitmqctl, rabbitmq-diagnostics, rabbitmq-queues and rabbitmq-plugins work, too, also
 through links of these names to leveret. docs/ctl.md has the whole map, and the exit codes.";
@@ -209,6 +212,10 @@ pub enum Commands {
     },
     /// The same as `leveret config`: check the settings of this machine
     Config,
+    /// One page about what is wrong, and what to do; exit code 1 if something is
+    Doctor(DoctorOptions),
+    /// Watch queues or connections by their rates
+    Top(TopOptions),
     /// Write completions for a shell
     Completions { shell: Shell },
 }

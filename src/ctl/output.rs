@@ -7,9 +7,9 @@ use std::io::{Write, stderr, stdout};
 
 use clap::ValueEnum;
 use serde_json::{Map, Value};
-use unicode_width::UnicodeWidthStr;
 
 use super::escape::{escaped, escaped_json};
+use super::table::{Cell, aligned, cells, lines, quoted};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -98,8 +98,8 @@ impl Output {
             Format::Json if self.columns.is_none() => say_json(&rows.into()),
             Format::Json => say_json(&rows.iter().map(|row| only(row, &columns)).collect()),
             _ => {
-                let rows = rows.iter().map(|row| self.cells(row, &columns));
-                self.cells_of(&columns, rows.collect());
+                let rounds = self.format == Format::Table;
+                self.cells_of(&columns, rows.iter().map(|row| cells(row, &columns, rounds)));
             }
         }
     }
@@ -113,43 +113,24 @@ impl Output {
             _ => {
                 let line = |column: &&str| {
                     let value = field(object, column).unwrap_or(&Value::Null);
+                    let cell = Cell::of(value, self.format == Format::Table);
                     // All of them begin at the same place.
-                    vec![Cell::text(column), Cell { is_number: false, ..self.cell(value) }]
+                    vec![Cell::text(column), Cell { is_number: false, ..cell }]
                 };
-                self.cells_of(&["", ""], columns.iter().map(line).collect());
+                self.cells_of(&["", ""], columns.iter().map(line));
             }
         }
     }
 
-    fn cells(&self, row: &Value, columns: &[&str]) -> Vec<Cell> {
-        let cell = |column: &&str| self.cell(field(row, column).unwrap_or(&Value::Null));
-        columns.iter().map(cell).collect()
-    }
-
-    fn cell(&self, value: &Value) -> Cell {
-        match value {
-            Value::Number(number) if self.format == Format::Table && !number.is_u64() => {
-                let text = number.as_f64().map(rounded);
-                Cell { text: text.unwrap_or_default(), is_number: true }
-            }
-            Value::Number(number) => Cell { text: number.to_string(), is_number: true },
-            value => Cell::text(&plain(value)),
-        }
-    }
-
-    fn cells_of(&self, headers: &[&str], rows: Vec<Vec<Cell>>) {
+    fn cells_of(&self, headers: &[&str], rows: impl Iterator<Item = Vec<Cell>>) {
         let named = self.headers && headers.iter().any(|header| !header.is_empty());
         let header = named.then(|| headers.iter().map(|header| Cell::text(header)).collect());
-        let all = header.into_iter().chain(rows);
-        let mut text = String::new();
-        match self.format {
-            Format::Table => text = aligned(&all.collect::<Vec<_>>()),
-            Format::Csv => all.for_each(|row| line(&mut text, &row, ",", quoted)),
-            Format::Tsv | Format::Json => {
-                all.for_each(|row| line(&mut text, &row, "\t", str::to_owned));
-            }
-        }
-        write(&text);
+        let all: Vec<Vec<Cell>> = header.into_iter().chain(rows).collect();
+        write(&match self.format {
+            Format::Table => aligned(&all),
+            Format::Csv => lines(&all, ",", quoted),
+            Format::Tsv | Format::Json => lines(&all, "\t", str::to_owned),
+        });
     }
 
     /// What was done, for people; programs look at the exit code.
@@ -186,63 +167,6 @@ pub fn plain(value: &Value) -> String {
         }
         Value::Object(fields) if fields.is_empty() => String::new(),
         other => other.to_string(),
-    }
-}
-
-struct Cell {
-    /// Escaped.
-    text: String,
-    is_number: bool,
-}
-
-impl Cell {
-    fn text(text: &str) -> Self {
-        Self { text: escaped(text), is_number: false }
-    }
-}
-
-/// To one digit, and 0 is never below 0.
-fn rounded(number: f64) -> String {
-    let text = format!("{number:.1}");
-    if text == "-0.0" { "0.0".to_owned() } else { text }
-}
-
-/// Numbers are at the right of their column, as is what stands above them.
-fn aligned(rows: &[Vec<Cell>]) -> String {
-    let count = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let column = |at: usize| rows.iter().filter_map(move |row| row.get(at));
-    let widths: Vec<usize> = (0..count)
-        .map(|at| column(at).map(|cell| cell.text.width()).max().unwrap_or_default())
-        .collect();
-    let right: Vec<bool> = (0..count).map(|at| column(at).any(|cell| cell.is_number)).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for ((cell, width), right) in row.iter().zip(&widths).zip(&right) {
-            let space = " ".repeat(width.saturating_sub(cell.text.width()));
-            let (before, behind) = if *right { (&*space, "") } else { ("", &*space) };
-            line.push_str(before);
-            line.push_str(&cell.text);
-            line.push_str(behind);
-            line.push_str("  ");
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-fn line(text: &mut String, row: &[Cell], between: &str, shown: fn(&str) -> String) {
-    let cells: Vec<String> = row.iter().map(|cell| shown(&cell.text)).collect();
-    text.push_str(&cells.join(between));
-    text.push('\n');
-}
-
-/// A field of CSV.
-fn quoted(text: &str) -> String {
-    match text.contains([',', '"']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
     }
 }
 
@@ -300,19 +224,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn columns_are_aligned_by_what_is_seen() {
-        let cell = |text: &str| Cell::text(text);
-        let number = |text: &str| Cell { text: text.to_owned(), is_number: true };
-        let rows = [
-            vec![cell("name"), cell("n"), cell("x")],
-            vec![cell("日本"), number("10"), cell("a")],
-            vec![cell("h\u{1b}"), number("5"), cell("")],
-        ];
-        let expected = "name      n  x\n日本     10  a\nh\\u{1b}   5\n";
-        assert_eq!(aligned(&rows), expected);
-    }
 
     #[test]
     fn fields_are_found_and_shown() {

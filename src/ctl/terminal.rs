@@ -1,8 +1,10 @@
 //! Asks the person at the terminal.
 
-use std::io::{BufRead, IsTerminal, Read, Write, stderr, stdin};
+use std::io::{BufRead, IsTerminal, Read, Write, stderr, stdin, stdout};
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr,
+};
 
 use super::error::CtlError;
 use super::escape::escaped;
@@ -23,10 +25,12 @@ pub fn agrees(question: &str) -> bool {
 
 /// The first line of the input, which is not shown where it is typed.
 pub fn password(prompt: &str) -> Result<String, CtlError> {
-    let _hidden = is_attended().then(|| {
+    // Before it is asked for: some type fast.
+    let _hidden =
+        is_attended().then(|| Changed::new(|modes| modes.local_modes.remove(LocalModes::ECHO)));
+    if is_attended() {
         let _ = write!(stderr(), "{prompt}: ");
-        Changed::new(|modes| modes.local_modes.remove(LocalModes::ECHO))
-    });
+    }
     let mut line = String::new();
     let read = stdin().lock().read_line(&mut line);
     if is_attended() {
@@ -55,8 +59,24 @@ pub fn contents(file: &str) -> Result<Vec<u8>, CtlError> {
     }
 }
 
+/// Lines and columns of the terminal that is written to.
+pub fn window() -> Option<(u16, u16)> {
+    let window = tcgetwinsize(stdout()).ok()?;
+    (window.ws_row > 0 && window.ws_col > 0).then_some((window.ws_row, window.ws_col))
+}
+
+/// A terminal that gives single keys, and does not show them, until this is dropped.
+pub fn keys() -> Changed {
+    Changed::new(|modes| {
+        modes.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
+        // A read comes back with each key.
+        modes.special_codes[SpecialCodeIndex::VMIN] = 1;
+        modes.special_codes[SpecialCodeIndex::VTIME] = 0;
+    })
+}
+
 /// A terminal in another mode than before.
-struct Changed(Option<Termios>);
+pub struct Changed(Option<Termios>);
 
 impl Changed {
     fn new(change: impl FnOnce(&mut Termios)) -> Self {
