@@ -1,6 +1,7 @@
 // What every amqplib scenario shares: registration, connections, unique names, waiting, cleaning up.
 
 const assert = require('node:assert/strict');
+const { execSync } = require('node:child_process');
 const { randomBytes } = require('node:crypto');
 const amqp = require('amqplib');
 
@@ -22,13 +23,23 @@ class Broker {
     this.exchanges = [];
   }
 
-  // `changes` sets parts of the URL: { password, pathname, search }.
-  async connect(changes = {}) {
-    const connection = await amqp.connect(Object.assign(new URL(this.uri), changes).href);
+  // `changes` sets parts of the URL, { password, pathname, search }, and `options` are those of the socket.
+  async connect(changes = {}, options = {}) {
+    const connection = await amqp.connect(Object.assign(new URL(this.uri), changes).href, options);
     connection.on('error', (error) => { connection.failure = error; });
     connection.on('close', () => { connection.closed = true; });
     this.connections.push(connection);
     return connection;
+  }
+
+  // From here on use a broker that may be restarted. The function that does so, or the scenario is skipped.
+  restartable() {
+    const { RESTART_URI, RESTART_BROKER } = process.env;
+    if (!RESTART_URI || !RESTART_BROKER) {
+      skip('it needs RESTART_URI and RESTART_BROKER, a broker and the command that restarts it');
+    }
+    this.uri = RESTART_URI;
+    return () => execSync(RESTART_BROKER);
   }
 
   // A channel, on a connection of its own unless one is given.
@@ -96,6 +107,11 @@ class Inbox {
   }
 }
 
+function skip(why) {
+  console.log(why);
+  process.exit(77);
+}
+
 function body(message) {
   return message.content.toString();
 }
@@ -145,5 +161,6 @@ function assertRefusal(error, code, text) {
 }
 
 module.exports = {
-  Broker, Inbox, assert, assertRefusal, body, drain, pause, refused, scenario, scenarios, until, untilReady,
+  Broker, Inbox, assert, assertRefusal, body, drain, pause, refused, scenario, scenarios, skip,
+  until, untilReady,
 };

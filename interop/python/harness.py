@@ -1,7 +1,9 @@
 """What every pika scenario shares: registration, connections, unique names, waiting, cleaning up."""
 
 import contextlib
+import os
 import secrets
+import subprocess
 import sys
 import time
 
@@ -42,6 +44,14 @@ class Broker:
     def channel(self):
         """A channel on a connection of its own."""
         return self.connect().channel()
+
+    def restartable(self):
+        """From here on use a broker that may be restarted. The function that does so, or the scenario is skipped."""
+        if "RESTART_URI" not in os.environ or "RESTART_BROKER" not in os.environ:
+            print("it needs RESTART_URI and RESTART_BROKER, a broker and the command that restarts it")
+            sys.exit(77)
+        self.uri = os.environ["RESTART_URI"]
+        return lambda: subprocess.run(os.environ["RESTART_BROKER"], shell=True, check=True)
 
     def name(self, kind="name"):
         return f"interop.{kind}.{secrets.token_hex(8)}"

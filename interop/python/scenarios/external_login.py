@@ -63,6 +63,15 @@ def tls_certificate_is_a_login(broker):
 
 
 @scenario
+def messages_over_tls(broker):
+    channel = broker.connect(**over_tls(False, broker.parameters().credentials)).channel()
+    queue = broker.queue(channel)
+    body = os.urandom(500_000)
+    channel.basic_publish("", queue, body)
+    assert get(channel, queue).body == body, "the body came back changed"
+
+
+@scenario
 def tls_is_not_spoken_with_a_server_nobody_knows(broker):
     strange = over_tls(False, broker.parameters().credentials)
     context = ssl.create_default_context()
