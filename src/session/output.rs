@@ -111,18 +111,29 @@ impl Output {
         }
     }
 
+    /// Every frame but the last is full, wherever the chunks end: there are clients that reckon from
+    /// the size how many frames there will be.
     fn body_segments(&mut self, channel: ChannelNumber, payload_max: usize, chunks: &[Bytes]) {
+        let mut rest: usize = chunks.iter().map(Bytes::len).sum();
+        let mut room = 0;
         for chunk in chunks {
-            let mut rest = chunk.clone();
-            while !rest.is_empty() {
-                let payload = rest.split_to(rest.len().min(payload_max));
-                if payload.len() < SEGMENT_MIN {
-                    write_body(&mut self.tail, channel, &payload);
-                    continue;
+            let mut chunk = chunk.clone();
+            while !chunk.is_empty() {
+                if room == 0 {
+                    room = rest.min(payload_max);
+                    write_head(&mut self.tail, FrameKind::Body, channel, room);
                 }
-                write_head(&mut self.tail, FrameKind::Body, channel, payload.len());
-                self.segment(payload);
-                self.tail.push(FRAME_END);
+                let piece = chunk.split_to(chunk.len().min(room));
+                room -= piece.len();
+                rest -= piece.len();
+                if piece.len() < SEGMENT_MIN {
+                    self.tail.extend_from_slice(&piece);
+                } else {
+                    self.segment(piece);
+                }
+                if room == 0 {
+                    self.tail.push(FRAME_END);
+                }
             }
         }
     }

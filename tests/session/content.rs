@@ -279,3 +279,31 @@ fn small_and_large_messages_come_out_alike() {
         peer.ack(1, got.delivery_tag);
     }
 }
+
+/// Behaviour B1.4: there are clients that reckon from the size how many frames there will be.
+#[test]
+fn every_body_frame_but_the_last_is_full_however_it_was_sent() {
+    let (_world, peer) = connected();
+    let body: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+    let pieces = [&body[..60_000], &body[60_000..60_100]];
+    let pieces = pieces.into_iter().chain(body[60_100..].chunks(8184));
+    let mut frames = vec![method_frame(1, publish("", "q")), header_frame(1, 300_000, &text())];
+    frames.extend(pieces.map(|piece| raw_frame(3, 1, piece)));
+    peer.send_bytes(&frames.concat());
+    peer.expect_raw();
+    peer.send(1, basic::Get { queue: "q", no_ack: true, ..Default::default() });
+    let answer = peer.take_raw();
+    let (mut rest, mut sizes, mut received) = (&answer[..], Vec::new(), Vec::new());
+    while let [kind, _, _, a, b, c, d, behind @ ..] = rest {
+        let (payload, behind) = behind.split_at(u32::from_be_bytes([*a, *b, *c, *d]) as usize);
+        if *kind == 3 {
+            sizes.push(payload.len());
+            received.extend_from_slice(payload);
+        }
+        assert_eq!(behind[0], 0xce, "the end of a frame");
+        rest = &behind[1..];
+    }
+    let full = peer.payload_max();
+    assert_eq!(sizes, [full, full, 300_000 - 2 * full]);
+    assert!(received == body, "the body came back changed");
+}
