@@ -83,6 +83,11 @@ class Broker:
         """Wait until somebody consumes from the queue. RabbitMQ tells it every five seconds."""
         self.wait_until(lambda: (self.queue(name) or {}).get("consumers"), f"somebody consumes from {name}")
 
+    def wait_consumers(self, count):
+        """Wait until all queues together have so many consumers."""
+        found = lambda: sum(queue.get("consumers", 0) for queue in self.ask("GET", "queues", self.vhost))
+        self.wait_until(lambda: found() == count, f"there are {count} consumers")
+
     def close_connections(self):
         """Close all connections of the vhost, as an operator does, and wait until they are gone."""
         names = lambda: {it["name"] for it in self.ask("GET", "vhosts", self.vhost, "connections") if "name" in it}

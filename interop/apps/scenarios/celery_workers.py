@@ -65,8 +65,7 @@ def events(broker):
     """`worker -E` publishes what happens to its tasks, and `celery events` sees it."""
     shop = load(broker)
     dump = broker.start(script("celery"), "-A", "celery_app", "events", "--dump", PYTHONUNBUFFERED="1")
-    queues = lambda: broker.ask("GET", "queues", broker.vhost)
-    broker.wait_until(lambda: any(queue.get("consumers") for queue in queues()), "somebody waits for events")
+    broker.wait_consumers(1)
     worker(broker, "-c", "1", "-E")
     equal(value(shop.add.delay(1, 2)), 3, "sum")
     for event in ("] started", "task received", "task started", "task succeeded"):
@@ -128,6 +127,10 @@ def flower(broker):
     state = lambda: json.loads(page("api/tasks")).get(task.id, {}).get("state")
     broker.wait_until(lambda: state() == "SUCCESS", "it shows that the task has succeeded")
     # Flower asks about the queues of its workers, and the default one.
-    lengths = lambda: {it["name"]: it.get("messages") for it in json.loads(page("api/queues/length"))["active_queues"]}
     expected = {"celery": 0, "strict": 0, "urgent": 0}
+
+    def lengths():
+        queues = json.loads(page("api/queues/length")).get("active_queues", [])
+        return {queue["name"]: queue.get("messages") for queue in queues}
+
     broker.wait_until(lambda: lengths() == expected, f"it shows {expected}")

@@ -35,7 +35,7 @@ def events(broker):
     """Two services share what comes to their queue."""
     for name in ("first", "second"):
         typescript(broker, "service", NAME=name)
-    broker.wait_until(lambda: (broker.queue("orders") or {}).get("consumers") == 2, "both consume")
+    broker.wait_consumers(2)
     client(broker, "emit", "orders", "placed", *({"number": number} for number in range(50)))
     lines = [line.split() for line in broker.wait_lines("placed", 50)]
     equal(sorted(int(number) for number, _ in lines), list(range(50)), "orders")

@@ -17,6 +17,8 @@ def serve(broker, config, kind, *names):
 def calls(broker, config):
     app = __import__("oslo_app")
     serve(broker, config, "rpc", "first", "second")
+    # Each waits for what is for any server, for itself, and for all.
+    broker.wait_consumers(6)
     transport = app.transport(oslo_messaging.get_rpc_transport, str(WORKERS / config))
     client = oslo_messaging.get_rpc_client(transport, oslo_messaging.Target(topic="math"), timeout=DEADLINE_SECONDS)
     answers = [client.call({}, "add", x=number, y=1) for number in range(20)]

@@ -7,7 +7,7 @@ const broker = new ServiceBroker({
     transporter: process.env.AMQP_URI,
     disableBalancer: Boolean(process.env.BALANCED_BY_BROKER),
     heartbeatInterval: 1,
-    heartbeatTimeout: 4,
+    heartbeatTimeout: 8,
     logger: false,
 });
 

@@ -10,7 +10,7 @@ const broker = new ServiceBroker({
     // decides who gets the next. Otherwise Moleculer decides, and each node has queues of its own.
     disableBalancer: Boolean(process.env.BALANCED_BY_BROKER),
     heartbeatInterval: 1,
-    heartbeatTimeout: 4,
+    heartbeatTimeout: 8,
     logLevel: 'warn',
 });
 
