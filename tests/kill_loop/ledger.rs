@@ -298,4 +298,15 @@ mod tests {
         let problems = ledger.problems();
         assert!(problems.len() == 1 && problems[0].contains("is new and has the flag"));
     }
+
+    /// Both went back, the second one first; a later one was not on its way to anybody.
+    #[test]
+    fn what_went_back_may_come_in_the_order_of_its_return() {
+        let mut ledger = ledger();
+        ledger.left("q");
+        [1, 0].map(|sequence| ledger.deliver("q", id(sequence), 0, true));
+        assert_eq!(ledger.problems().len(), 5, "two for 0, and three that are lost");
+        ledger.expect_returns_apart("q");
+        assert_eq!(ledger.problems().len(), 3);
+    }
 }
