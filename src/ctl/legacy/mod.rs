@@ -21,7 +21,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use self::format::Printer;
-use self::table::{ALL, Old, What};
+use self::table::{Old, What};
 use super::Ctl;
 use super::error::CtlError;
 use super::escape::escaped;
@@ -59,7 +59,7 @@ impl Tool {
 
 /// A tool's commands. Those of all tools are known to rabbitmqctl here: no two mean different things.
 pub fn commands(tool: Tool) -> impl Iterator<Item = Command> {
-    ALL.iter().filter(move |old| old.is_of(tool)).map(parser)
+    table::all().filter(move |old| old.is_of(tool)).map(parser)
 }
 
 fn parser(old: &Old) -> Command {
