@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
@@ -207,7 +207,6 @@ impl Client {
             .method(method)
             .uri(format!("{}/api{}", self.target.prefix, thing.path()))
             .header(HOST, self.target.authority())
-            .header(ACCEPT, "application/json")
             .header(AUTHORIZATION, format!("Basic {}", STANDARD.encode(credentials)))
             .header(USER_AGENT, concat!("leveret/", env!("CARGO_PKG_VERSION")));
         if let Some(vhost) = thing.only_vhost() {

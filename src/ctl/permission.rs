@@ -1,7 +1,7 @@
 //! `leveret ctl permissions`.
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Ctl;
 use super::error::CtlError;
@@ -102,7 +102,7 @@ pub async fn set(
     read: &str,
 ) -> Result<(), CtlError> {
     let body = json!({ "configure": configure, "write": write, "read": read });
-    ctl.client.put(&of(false, ctl.vhost(), user), body).await.map(drop)
+    put(ctl, false, user, body).await
 }
 
 pub async fn set_topic(
@@ -113,7 +113,18 @@ pub async fn set_topic(
     read: &str,
 ) -> Result<(), CtlError> {
     let body = json!({ "exchange": exchange, "write": write, "read": read });
-    ctl.client.put(&of(true, ctl.vhost(), user), body).await.map(drop)
+    put(ctl, true, user, body).await
+}
+
+/// The API does not say which of the two is missing.
+async fn put(ctl: &Ctl, topic: bool, user: &str, body: Value) -> Result<(), CtlError> {
+    match ctl.client.put(&of(topic, ctl.vhost(), user), body).await {
+        Err(CtlError::Data(why)) if why == "vhost_or_user_not_found" => {
+            ctl.client.get(&Thing::user(user)).await?;
+            Err(CtlError::Data(format!("Virtual host {} does not exist", ctl.vhost())))
+        }
+        result => result.map(drop),
+    }
 }
 
 pub async fn clear(ctl: &Ctl, user: &str) -> Result<(), CtlError> {

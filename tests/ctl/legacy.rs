@@ -23,7 +23,7 @@ fn users() {
     let done = "Adding user \"a\" ...\nDone. Don't forget to grant the user permissions to some virtual \
         hosts! See 'rabbitmqctl help set_permissions' to learn more.\n";
     let adding = "Adding user \"a\" ...\n";
-    let nobody = "Error:\nUser 'nobody' does not exist\n";
+    let nobody = "Error:\nUser \"nobody\" does not exist\n";
     check(
         &broker,
         &[
@@ -128,12 +128,17 @@ fn permissions() {
                 "list%user%permissions nobody",
                 67,
                 "Listing permissions for user \"nobody\" ...\n",
-                "Error:\nUser 'nobody' does not exist\n",
+                "Error:\nUser \"nobody\" does not exist\n",
             ),
         ],
     );
     broker.rabbitmqctl("set_permissions -p v1 a ( .* .*").fails(69, "Error:\n");
-    broker.rabbitmqctl("set_permissions -p nope a .* .* .*").fails(69, "vhost_or_user_not_found");
+    broker
+        .rabbitmqctl("set_permissions -p nope a .* .* .*")
+        .fails(69, "Virtual host nope does not exist");
+    broker
+        .rabbitmqctl("set_permissions -p v1 nobody .* .* .*")
+        .fails(67, "User \"nobody\" does not exist");
     check(
         &broker,
         &[
@@ -224,6 +229,7 @@ fn vhosts_policies_and_parameters() {
             ("-q set%parameter shovel s {\"a\":1}", 0, "", ""),
             ("-q list%parameters", 0, "component\tname\tvalue\nshovel\ts\t{\"a\":1}\n", ""),
             ("-q clear%parameter shovel s", 0, "", ""),
+            ("-q set%global%parameter t \"text\"", 0, "", ""),
             ("-q set%global%parameter g {\"a\":1}", 0, "", ""),
             ("-q clear%global%parameter g", 0, "", ""),
             ("-q clear%global%parameter g", 69, "", "Error:\nParameter does not exist\n"),
@@ -237,6 +243,8 @@ fn vhosts_policies_and_parameters() {
             ),
         ],
     );
+    let globals = broker.rabbitmqctl("-q list_global_parameters").ok();
+    assert!(globals.contains("\nt\t\"text\"\n"), "{globals}");
     broker.rabbitmqctl("set_policy p1 ^q {\"bogus\":5}").fails(69, "Validation failed");
     broker.rabbitmqctl("set_policy p1 ^q nojson").fails(69, "JSON decoding error");
     assert!(broker.rabbitmqctl("cluster_status").ok().contains("Cluster name: warren\n"));
@@ -280,7 +288,7 @@ fn queues_exchanges_and_bindings() {
                 "┌──────┐\n│ name │\n├──────┤\n│ q1   │\n└──────┘\n",
                 "",
             ),
-            ("-q list%queues bogus name", 64, "", "Error:\nInfo key(s) bogus are not supported\n"),
+            ("list%queues bogus name", 64, "", "Error:\nInfo key(s) bogus are not supported\n"),
             (
                 "list%bindings",
                 0,

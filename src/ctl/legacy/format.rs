@@ -88,6 +88,8 @@ fn text(column: &str, value: &Value) -> String {
             };
             format!("[{}]", fields.iter().map(field).collect::<Vec<_>>().join(","))
         }
+        // Of parameters, which may be any JSON.
+        value if column == "value" => value.to_string(),
         Value::Object(_) => value.to_string(),
         Value::Array(_) => format!("[{}]", plain(value)),
         value => plain(value),

@@ -32,6 +32,19 @@ impl OldList {
     fn knows(&self, column: &str) -> bool {
         self.usual.iter().chain(self.more).any(|known| *known == column)
     }
+
+    /// Whether it has the columns that are asked for.
+    pub fn check(&self, call: &Call<'_>) -> Result<(), CtlError> {
+        let mut unknown = call.columns();
+        unknown.retain(|column| !self.knows(column));
+        match unknown.is_empty() {
+            true => Ok(()),
+            false => {
+                let unknown = unknown.join(", ");
+                Err(CtlError::Usage(format!("Info key(s) {unknown} are not supported")))
+            }
+        }
+    }
 }
 
 /// The value that a column has in a row.
@@ -48,18 +61,8 @@ pub async fn show(
     list: &OldList,
     printer: &Printer,
 ) -> Result<(), CtlError> {
-    let asked = call.all("column");
-    // They may be written with commas, too.
-    let asked: Vec<&str> = asked
-        .iter()
-        .flat_map(|column| column.split([',', ' ']))
-        .filter(|it| !it.is_empty())
-        .collect();
-    let unknown: Vec<&str> = asked.iter().filter(|column| !list.knows(column)).copied().collect();
-    if !unknown.is_empty() {
-        let unknown = unknown.join(", ");
-        return Err(CtlError::Usage(format!("Info key(s) {unknown} are not supported")));
-    }
+    let asked = call.columns();
+    let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
     let columns = if asked.is_empty() { list.usual.to_vec() } else { asked };
     let sources: Vec<&str> = columns.iter().map(|column| list.source(column)).collect();
     let fields: Vec<&str> = sources.iter().filter(|it| !it.starts_with('=')).copied().collect();

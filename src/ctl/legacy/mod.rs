@@ -108,6 +108,13 @@ impl Call<'_> {
         found.into_iter().flatten().cloned().collect()
     }
 
+    /// Those that are asked for, also with commas between them.
+    fn columns(&self) -> Vec<String> {
+        let asked = self.all("column");
+        let asked = asked.iter().flat_map(|columns| columns.split([',', ' ']));
+        asked.filter(|column| !column.is_empty()).map(str::to_owned).collect()
+    }
+
     fn flag(&self, name: &str) -> bool {
         self.matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or_default()
     }
@@ -194,7 +201,10 @@ pub fn run(tool: Tool, matches: &ArgMatches) -> ExitCode {
 
 fn message(error: &CtlError) -> String {
     match error {
-        CtlError::NoUser(user) => format!("User {} does not exist", user.replacen("user ", "", 1)),
+        CtlError::NoUser(user) => {
+            let name = user.strip_prefix("user '").and_then(|name| name.strip_suffix('\''));
+            format!("User \"{}\" does not exist", name.unwrap_or(user))
+        }
         CtlError::Unreachable(cause) => {
             format!("unable to perform an operation on the broker: {cause}")
         }
@@ -218,6 +228,9 @@ fn serve(global: &Global, call: &Call<'_>) -> Result<ExitCode, CtlError> {
     let vhost = global.vhost.as_deref().unwrap_or("/");
     if let What::Refused(why) = call.old.what {
         return Err(CtlError::Failed(format!("'{}' is not supported: {why}", call.old.name)));
+    }
+    if let What::List(list) = &call.old.what {
+        list.check(call)?;
     }
     printer.banner(&call.banner(vhost));
     if let What::Nothing(done) = call.old.what {
