@@ -291,7 +291,7 @@ fn every_body_frame_but_the_last_is_full_however_it_was_sent() {
     frames.extend(pieces.map(|piece| raw_frame(3, 1, piece)));
     peer.send_bytes(&frames.concat());
     peer.expect_raw();
-    peer.send(1, basic::Get { queue: "q", no_ack: true, ..Default::default() });
+    peer.send(1, basic::Get { queue: "q", no_ack: true });
     let answer = peer.take_raw();
     let (mut rest, mut sizes, mut received) = (&answer[..], Vec::new(), Vec::new());
     while let [kind, _, _, a, b, c, d, behind @ ..] = rest {
