@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use leveret::auth::oauth2::OAuth2;
 use leveret::auth::{Authenticator, Backend, PasswordHash, Patterns, Tag, User, UserLimits};
-use leveret::broker::{Broker, Found, Limits};
+use leveret::broker::{AlarmLimits, Broker, Found, Limits};
 use leveret::config::{self, ConfigError, Settings, Task};
 use leveret::ctl;
 use leveret::log::Log;
@@ -22,7 +22,7 @@ use leveret::process::signals::{Signals, Wanted};
 use leveret::process::{files, systemd};
 use leveret::queue::{Budget, QueueKind, TimeoutAction};
 use leveret::server::clock::Clock;
-use leveret::server::{Keepalive, KeySource, Listen, Resources, Server, ServerError};
+use leveret::server::{Keepalive, KeySource, Listen, Resources, Server, ServerError, alarm_limits};
 use leveret::session::{Offer, Services};
 use leveret::storage::disk::RealDisk;
 use leveret::storage::journal::{Journal, JournalStats, Options, Recovered, Sync};
@@ -141,12 +141,11 @@ async fn serve(
     let mut resources = Resources::new(
         Arc::new(RealDisk),
         directory.path().to_owned(),
-        settings.disk_free_limit,
-        settings.memory_high_watermark,
+        alarm_limits(settings.disk_free_limit, settings.memory_high_watermark),
     );
+    let alarm_limits = resources.limits();
     let node = management::Node {
-        memory_limit: resources.memory_limit(),
-        disk_free_limit: resources.disk_free_limit(),
+        limits: Arc::clone(&alarm_limits),
         directory: directory.path().to_owned(),
         config_files: files.iter().map(|file| file.display().to_string()).collect(),
         started: clock.now(),
@@ -169,7 +168,9 @@ async fn serve(
     systemd::ready(&ready);
     let living = Arc::clone(&broker);
     let watchdog = tokio::spawn(systemd::watchdog(move || look_alive(&living)));
-    let reload = Reload { settings, command, log, tls };
+    let last = settings.clone();
+    let mut reload =
+        Reload { settings, last, command, log, tls, broker: Arc::clone(&broker), alarm_limits };
     loop {
         tokio::select! {
             wanted = signals.next() => match wanted {
@@ -241,11 +242,15 @@ fn look_alive(broker: &Broker) {
 /// What SIGHUP makes anew from the settings as they are then. Whatever can follow a change while the
 /// broker runs has a field, a list of the keys that it looks at, and a line in `run`.
 struct Reload<'a> {
-    /// What the broker runs with.
+    /// What the broker was started with.
     settings: &'a Settings,
+    /// What was read last: of the keys that follow a change, what is in force.
+    last: Settings,
     command: &'a config::Command,
     log: &'a Log,
     tls: Option<Arc<Tls>>,
+    broker: Arc<Broker>,
+    alarm_limits: Arc<AlarmLimits>,
 }
 
 impl Reload<'_> {
@@ -262,16 +267,30 @@ impl Reload<'_> {
         "tls_cert_login_san_index",
         "https_verify",
     ];
+    const LIMITS: [&'static str; 8] = [
+        "message_size_max",
+        "consumers_per_channel_max",
+        "connections_max",
+        "vhosts_max",
+        "channel_max_per_node",
+        "outbox_bytes_high",
+        "consumer_timeout",
+        "consumer_timeout_action",
+    ];
+    const ALARMS: [&'static str; 2] = ["disk_free_limit", "memory_high_watermark"];
+    const LOG: [&'static str; 1] = ["log_level"];
 
     /// What is wrong is reported, and stays as it was.
-    fn run(&self) {
+    fn run(&mut self) {
         let settings = match self.command.load(env) {
             Ok(loaded) => loaded.settings,
             Err(error) => return tracing::error!(%error, "SIGHUP: the settings stay as they were"),
         };
-        let mut taken: Vec<&str> = Vec::new();
+        let changed = self.last.changed(&settings);
+        let has_changed = |keys: &[&str]| changed.iter().any(|key| keys.contains(key));
+        let mut followed: Vec<&str> = Vec::new();
         if let (Some(tls), Some(options)) = (&self.tls, tls::Options::of(&settings)) {
-            taken.extend(Self::TLS);
+            followed.extend(Self::TLS);
             match tls.reload(options) {
                 Ok(()) => {
                     tracing::info!("SIGHUP: new connections use the TLS files as they are now")
@@ -282,15 +301,30 @@ impl Reload<'_> {
         if let Err(error) = self.log.reopen() {
             tracing::error!(%error, "SIGHUP: the log stays in the file that it is in");
         }
-        let changed = self.settings.changed(&settings);
-        if changed.contains(&"log_level") {
+        if has_changed(&Self::LOG) {
             self.log.set_level(&settings.log_level);
-            taken.push("log_level");
-            tracing::info!("SIGHUP: log_level is taken");
         }
-        for key in changed.iter().filter(|key| !taken.contains(key)) {
+        if has_changed(&Self::LIMITS) {
+            self.broker.limits.change(&limits(&settings));
+        }
+        if has_changed(&Self::ALARMS) {
+            let limits = alarm_limits(settings.disk_free_limit, settings.memory_high_watermark);
+            self.alarm_limits.change(&limits);
+        }
+        let in_force = [&Self::LOG[..], &Self::LIMITS, &Self::ALARMS].concat();
+        for key in changed.iter().filter(|key| in_force.contains(key)) {
+            tracing::info!("SIGHUP: {key} has changed and is in force");
+        }
+        followed.extend(in_force);
+        let mut later = self.settings.changed(&settings);
+        later.retain(|key| !followed.contains(key));
+        for key in &later {
             tracing::warn!("SIGHUP: {key} has changed, which counts after a restart");
         }
+        if changed.is_empty() && later.is_empty() {
+            tracing::info!("SIGHUP: no setting has changed");
+        }
+        self.last = settings;
     }
 }
 
@@ -372,7 +406,14 @@ fn open_segments(
 }
 
 fn broker(settings: &Settings, stores: &Stores) -> Arc<Broker> {
-    let limits = Limits {
+    let definitions = Arc::clone(&stores.definitions);
+    let (journal, segments) = (Arc::clone(&stores.journal), Arc::clone(&stores.segments));
+    let messages = DurableMessages::new(journal, Arc::clone(&definitions) as _, segments);
+    Broker::new(limits(settings), definitions, Arc::new(messages))
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
         message_size_max: settings.message_size_max,
         consumers_per_channel_max: settings.consumers_per_channel_max,
         connections_max: settings.connections_max,
@@ -391,11 +432,7 @@ fn broker(settings: &Settings, stores: &Stores) -> Arc<Broker> {
             config::TimeoutAction::Requeue => TimeoutAction::Requeue,
         },
         delayed_in_memory_max: settings.queue_memory / 256,
-    };
-    let definitions = Arc::clone(&stores.definitions);
-    let (journal, segments) = (Arc::clone(&stores.journal), Arc::clone(&stores.segments));
-    let messages = DurableMessages::new(journal, Arc::clone(&definitions) as _, segments);
-    Broker::new(limits, definitions, Arc::new(messages))
+    }
 }
 
 /// What listens over TLS needs its files, which the settings have been checked for.

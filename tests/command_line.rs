@@ -8,6 +8,8 @@ mod certificates;
 mod definitions;
 #[path = "command_line/process.rs"]
 mod process;
+#[path = "command_line/reload.rs"]
+mod reload;
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/socket.rs"]

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -30,6 +30,42 @@ impl Resource {
             Self::Memory => "memory",
             Self::Disk => "disk",
         }
+    }
+}
+
+/// Where alarms begin. They can be changed while they are watched.
+#[derive(Debug)]
+pub struct AlarmLimits {
+    /// `u64::MAX` for none.
+    memory: AtomicU64,
+    disk_free: AtomicU64,
+}
+
+impl AlarmLimits {
+    /// `memory`: resident bytes above which there is an alarm, if there is a limit; `disk_free`: free bytes
+    /// below which there is one, 0 for never.
+    pub fn new(memory: Option<u64>, disk_free: u64) -> Self {
+        let memory = AtomicU64::new(memory.unwrap_or(u64::MAX));
+        Self { memory, disk_free: AtomicU64::new(disk_free) }
+    }
+
+    pub fn change(&self, other: &Self) {
+        self.memory.store(other.memory.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.disk_free.store(other.disk_free(), Ordering::Relaxed);
+    }
+
+    pub fn memory(&self) -> Option<u64> {
+        Some(self.memory.load(Ordering::Relaxed)).filter(|bytes| *bytes < u64::MAX)
+    }
+
+    pub fn disk_free(&self) -> u64 {
+        self.disk_free.load(Ordering::Relaxed)
+    }
+}
+
+impl Default for AlarmLimits {
+    fn default() -> Self {
+        Self::new(None, 0)
     }
 }
 

@@ -133,7 +133,7 @@ impl Broker {
         user_max: Option<u32>,
     ) -> Result<Arc<Vhost>, NotOpened> {
         let mut connections = self.connections.lock();
-        if let Some(max) = self.limits.connections_max
+        if let Some(max) = self.limits.connections_max()
             && connections.by_id.len() >= max as usize
         {
             return Err(NotOpened::BrokerFull(max));
@@ -217,7 +217,7 @@ impl Broker {
         user_max: Option<u32>,
     ) -> Result<(), TooManyChannels> {
         let mut connections = self.connections.lock();
-        if let Some(max) = self.limits.channel_max_per_node
+        if let Some(max) = self.limits.channel_max_per_node()
             && connections.channels >= max
         {
             return Err(TooManyChannels::OnNode(max));

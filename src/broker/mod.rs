@@ -25,6 +25,7 @@ mod extra_keys;
 mod group_pager;
 mod inquiry;
 mod kept;
+mod limits;
 mod listing;
 mod memory;
 mod metadata;
@@ -51,12 +52,13 @@ use std::task::{Context, Poll};
 
 use parking_lot::{Mutex, RwLock};
 
-pub use self::alarms::{Alarms, Resource};
+pub use self::alarms::{AlarmLimits, Alarms, Resource};
 pub use self::attempts::{AttemptCounts, Attempts, LoginProtocol, Source};
 pub use self::connections::{Client, Connected, NotOpened, TooManyChannels};
 pub use self::death::LastDeath;
 pub use self::extra_keys::{ExtraKeys, check_expiration};
 pub use self::inquiry::{ChannelReport, ConsumerReport, Inquiries, Report};
+pub use self::limits::{Limits, LimitsInForce};
 pub use self::listing::{FoundBinding, FoundEnd, FoundExchange, WhichBindings};
 pub use self::memory::MemoryUse;
 pub use self::metadata::VhostMetadata;
@@ -79,7 +81,7 @@ use self::connections::Connections;
 use self::schedule::{Schedule, Timed};
 use crate::names::{AUDIT, VhostName};
 use crate::protocol::FieldTable;
-use crate::queue::{Budget, ConnectionId, Effects, QueueKind, TimeoutAction};
+use crate::queue::{ConnectionId, Effects};
 use crate::storage::{Change, Commit, DefinitionStore, MessageStore};
 use crate::time::Time;
 
@@ -89,52 +91,6 @@ pub const COMPATIBLE_VERSION: &str = "3.13.0";
 
 /// Queues, and exchanges that delay, that one tick looks at.
 const TICK_QUEUES_MAX: usize = 256;
-
-/// What a broker refuses to exceed.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Bytes of a message body (behaviour B1.8).
-    pub message_size_max: u64,
-    /// Consumers a channel may have; `None` is unlimited (behaviour B6.7).
-    pub consumers_per_channel_max: Option<u32>,
-    /// Connections that may be open at a time; `None` is unlimited (behaviour B2.10).
-    pub connections_max: Option<u32>,
-    /// Virtual hosts that may be there at a time; `None` is unlimited.
-    pub vhosts_max: Option<u32>,
-    /// Of which type queues are where neither they nor their vhost say; `None` is classic.
-    pub default_queue_type: Option<QueueKind>,
-    /// Channels that may be open at a time, over all connections; `None` is unlimited.
-    pub channel_max_per_node: Option<u32>,
-    /// Bytes of messages that may wait in a connection's outbox.
-    pub outbox_bytes_high: usize,
-    /// How much of a queue stays in memory.
-    pub queue_budget: Budget,
-    /// How long a client may have a delivery without settling it, where nothing else is said; 0 is as
-    /// long as it likes (behaviour B6.16).
-    pub consumer_timeout_millis: u64,
-    pub consumer_timeout_action: TimeoutAction,
-    /// Messages that wait in an exchange and are in memory because they are due next; the rest lies in
-    /// queues.
-    pub delayed_in_memory_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            message_size_max: 128 * 1024 * 1024,
-            consumers_per_channel_max: None,
-            connections_max: None,
-            vhosts_max: None,
-            default_queue_type: None,
-            channel_max_per_node: None,
-            outbox_bytes_high: 1024 * 1024,
-            queue_budget: Budget::of(4 << 20),
-            consumer_timeout_millis: 30 * 60 * 1000,
-            consumer_timeout_action: TimeoutAction::Close,
-            delayed_in_memory_max: 16 * 1024,
-        }
-    }
-}
 
 /// Everything that connections share.
 pub struct Broker {
@@ -147,7 +103,7 @@ pub struct Broker {
     messages: Arc<dyn MessageStore>,
     schedule: Arc<Schedule>,
     pub churn: Arc<Churn>,
-    pub limits: Limits,
+    pub limits: LimitsInForce,
     /// What publishers have to wait for.
     pub attempts: Attempts,
     pub alarms: Alarms,
@@ -172,7 +128,7 @@ impl Broker {
             messages,
             schedule: Arc::default(),
             churn: Arc::default(),
-            limits,
+            limits: LimitsInForce::new(limits),
             alarms: Alarms::default(),
             attempts: Attempts::default(),
             connection_rates: Rates::default(),
@@ -228,7 +184,7 @@ impl Broker {
             let (definitions, messages) =
                 (Arc::clone(&self.definitions), Arc::clone(&self.messages));
             let (schedule, churn) = (Arc::clone(&self.schedule), Arc::clone(&self.churn));
-            let limits = &self.limits;
+            let limits = self.limits.at_start();
             let vhost = Vhost::new(name.clone(), definitions, messages, schedule, churn, limits);
             created(&vhost);
             vhost
@@ -239,7 +195,7 @@ impl Broker {
     /// The limit, if one more vhost would be too many.
     pub fn too_many_vhosts(&self, more: usize) -> Option<u32> {
         let count = self.vhosts.read().len() + more;
-        self.limits.vhosts_max.filter(|max| count > *max as usize)
+        self.limits.vhosts_max().filter(|max| count > *max as usize)
     }
 
     pub fn vhost(&self, name: &str) -> Option<Arc<Vhost>> {

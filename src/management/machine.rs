@@ -3,16 +3,16 @@
 //! The files it reads are there on Linux. What cannot be read is 0.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::broker::AlarmLimits;
 use crate::time::Time;
 
 /// What is known of the node from its start on.
 #[derive(Clone, Debug, Default)]
 pub struct Node {
-    /// Resident bytes above which there is an alarm, if there is a limit.
-    pub memory_limit: Option<u64>,
-    /// Free bytes on disk below which there is an alarm.
-    pub disk_free_limit: u64,
+    /// Where alarms begin.
+    pub limits: Arc<AlarmLimits>,
     /// The data directory.
     pub directory: PathBuf,
     pub config_files: Vec<String>,

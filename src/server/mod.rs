@@ -32,7 +32,7 @@ use crate::transport::tls::Tls;
 
 pub use self::keys::{KeySource, oauth2};
 pub use self::report::state;
-pub use self::resources::Resources;
+pub use self::resources::{Resources, alarm_limits};
 
 /// How long clients have to answer our close when the broker stops.
 const DRAIN_MAX: Duration = Duration::from_secs(5);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Alarms, Broker, Resource};
+use crate::broker::{AlarmLimits, Alarms, Broker, Resource};
 use crate::config::{DiskLimit, Watermark};
 use crate::storage::disk::Disk;
 
@@ -29,75 +29,43 @@ pub struct Resources {
     disk: Arc<dyn Disk>,
     /// The data directory: that of the file system that is watched.
     directory: PathBuf,
-    /// Free bytes below which there is an alarm; 0 for never.
-    disk_free_limit: u64,
-    /// Resident bytes above which there is an alarm, if there is a limit.
-    memory_limit: Option<u64>,
+    limits: Arc<AlarmLimits>,
     /// What could not be measured; it is said once.
     unknown: Vec<Resource>,
 }
 
 impl Resources {
-    /// Works out the limit of memory from what the machine, or the control group, has now.
-    pub fn new(
-        disk: Arc<dyn Disk>,
-        directory: PathBuf,
-        disk_free_limit: DiskLimit,
-        memory: Option<Watermark>,
-    ) -> Self {
-        let total = || memory::total(|path| std::fs::read_to_string(path).ok());
-        let memory_limit = match memory {
-            None => None,
-            Some(Watermark::Bytes(bytes)) => Some(bytes),
-            Some(Watermark::Fraction(fraction)) => {
-                let limit = total().map(|total| (total as f64 * fraction) as u64);
-                if limit.is_none() {
-                    tracing::warn!("cannot tell how much memory there is: no alarm will watch it");
-                }
-                limit
-            }
-        };
-        let disk_free_limit = match disk_free_limit {
-            DiskLimit::Bytes(bytes) => bytes,
-            DiskLimit::OfMemory(times) => {
-                let limit = total().map(|total| (total as f64 * times) as u64);
-                if limit.is_none() {
-                    tracing::warn!(
-                        "cannot tell how much memory there is: no alarm watches the disk"
-                    );
-                }
-                limit.unwrap_or(0)
-            }
-        };
-        tracing::info!(memory_limit, disk_free_limit, "watching memory and disk, in bytes");
-        Self { disk, directory, disk_free_limit, memory_limit, unknown: Vec::new() }
+    pub fn new(disk: Arc<dyn Disk>, directory: PathBuf, limits: AlarmLimits) -> Self {
+        Self { disk, directory, limits: Arc::new(limits), unknown: Vec::new() }
     }
 
-    /// Bytes of memory above which there is an alarm.
-    pub fn memory_limit(&self) -> Option<u64> {
-        self.memory_limit
-    }
-
-    /// Free bytes below which there is an alarm; 0 for never.
-    pub fn disk_free_limit(&self) -> u64 {
-        self.disk_free_limit
+    /// Where alarms begin; to be changed at any time.
+    pub fn limits(&self) -> Arc<AlarmLimits> {
+        Arc::clone(&self.limits)
     }
 
     /// Measures once, sets or clears alarms, and says how long what is left will last. Where there is an
     /// alarm nothing is in a hurry.
     pub fn look(&mut self, alarms: &Alarms) -> Duration {
         let mut wait = WAIT_MAX;
-        if self.disk_free_limit > 0 {
+        let limit = self.limits.disk_free();
+        if limit == 0 {
+            // It may have been another one.
+            alarms.set(Resource::Disk, false);
+        } else {
             match self.disk.free_bytes(&self.directory) {
                 Ok(free) => {
-                    let limit = self.disk_free_limit;
                     set(alarms, Resource::Disk, free < limit, free, limit);
                     wait = wait.min(lasts(free, limit));
                 }
                 Err(error) => self.say_unknown(Resource::Disk, &error.to_string()),
             }
         }
-        if let Some(limit) = self.memory_limit {
+        let limit = self.limits.memory();
+        if limit.is_none() {
+            alarms.set(Resource::Memory, false);
+        }
+        if let Some(limit) = limit {
             let mut measured = resident();
             if measured.is_some_and(|bytes| bytes > limit) {
                 // Perhaps nobody uses all of it.
@@ -121,6 +89,35 @@ impl Resources {
             tracing::error!(error, "cannot measure {}", resource.as_str());
         }
     }
+}
+
+/// Works out from the settings where alarms begin, from what the machine, or the control group, has now.
+pub fn alarm_limits(disk_free: DiskLimit, memory: Option<Watermark>) -> AlarmLimits {
+    let total = memory::total(|path| std::fs::read_to_string(path).ok());
+    let part = |share: f64| total.map(|total| (total as f64 * share) as u64);
+    let memory_limit = match memory {
+        None => None,
+        Some(Watermark::Bytes(bytes)) => Some(bytes),
+        Some(Watermark::Fraction(fraction)) => {
+            let limit = part(fraction);
+            if limit.is_none() {
+                tracing::warn!("cannot tell how much memory there is: no alarm will watch it");
+            }
+            limit
+        }
+    };
+    let disk_free_limit = match disk_free {
+        DiskLimit::Bytes(bytes) => bytes,
+        DiskLimit::OfMemory(times) => {
+            let limit = part(times);
+            if limit.is_none() {
+                tracing::warn!("cannot tell how much memory there is: no alarm watches the disk");
+            }
+            limit.unwrap_or(0)
+        }
+    };
+    tracing::info!(memory_limit, disk_free_limit, "watching memory and disk, in bytes");
+    AlarmLimits::new(memory_limit, disk_free_limit)
 }
 
 /// How long it takes to get from one to the other, at the least.
@@ -172,7 +169,7 @@ mod tests {
 
     fn watching(disk: &FaultyDisk, disk_free_limit: u64, memory: Option<Watermark>) -> Resources {
         let limit = DiskLimit::Bytes(disk_free_limit);
-        Resources::new(Arc::new(disk.clone()), "/data".into(), limit, memory)
+        Resources::new(Arc::new(disk.clone()), "/data".into(), alarm_limits(limit, memory))
     }
 
     #[test]
@@ -185,8 +182,8 @@ mod tests {
             assert_eq!(alarms.is_on(Resource::Disk), on, "{free}");
         }
         assert!(!alarms.is_on(Resource::Memory));
-        let mut resources = watching(&disk, 0, None);
-        alarms.set(Resource::Disk, false);
+        assert!(alarms.any());
+        resources.limits().change(&AlarmLimits::new(None, 0));
         disk.set_free_bytes(Some(0));
         resources.look(&alarms);
         assert!(!alarms.any(), "0 is never");
@@ -198,7 +195,8 @@ mod tests {
         for (times, on) in [(1e-9, false), (1000.0, true)] {
             let limit = DiskLimit::OfMemory(times);
             disk.set_free_bytes(Some(10_000_000));
-            Resources::new(Arc::new(disk.clone()), "/data".into(), limit, None).look(&alarms);
+            let limits = alarm_limits(limit, None);
+            Resources::new(Arc::new(disk.clone()), "/data".into(), limits).look(&alarms);
             assert_eq!(alarms.is_on(Resource::Disk), on, "{times}");
         }
     }

@@ -72,7 +72,7 @@ impl Context {
     fn timeout(&self, source: &Source) -> Option<Duration> {
         let own = source.timeout.as_ref().and_then(|timeout| timeout.millis);
         let queue = || source.queue.as_ref()?.consumer_timeout_millis();
-        let broker = self.services.broker.limits.consumer_timeout_millis;
+        let broker = self.services.broker.limits.consumer_timeout_millis();
         let millis = own.or_else(queue).unwrap_or(broker);
         (millis > 0).then(|| Duration::from_millis(millis))
     }
@@ -80,7 +80,7 @@ impl Context {
     fn action(&self, source: &Source) -> TimeoutAction {
         let own = source.timeout.as_ref().and_then(|timeout| timeout.action);
         let queue = || source.queue.as_ref()?.options().consumer_timeout_action;
-        let broker = self.services.broker.limits.consumer_timeout_action;
+        let broker = self.services.broker.limits.consumer_timeout_action();
         own.or_else(queue).unwrap_or(broker)
     }
 

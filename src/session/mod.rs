@@ -154,7 +154,7 @@ pub struct Session {
 impl Session {
     pub fn new(services: Arc<Services>, peer: Peer, now: Time) -> Self {
         let id = services.broker.next_connection_id();
-        let outbox = Arc::new(Outbox::new(services.broker.limits.outbox_bytes_high));
+        let outbox = Arc::new(Outbox::new(services.broker.limits.outbox_bytes_high()));
         let until = now + services.offer.handshake_timeout;
         tracing::debug!(connection = id.0, peer = peer.name, "accepted");
         Self {

@@ -52,7 +52,7 @@ fn consumer(ctx: &Context, id: SourceId) -> Option<ConsumerReport> {
     let asked = source.asked.as_deref();
     let own = source.timeout.as_ref().and_then(|timeout| timeout.millis);
     let queue = || source.queue.as_ref()?.consumer_timeout_millis();
-    let broker = ctx.services.broker.limits.consumer_timeout_millis;
+    let broker = ctx.services.broker.limits.consumer_timeout_millis();
     Some(ConsumerReport {
         tag: source.tag.to_string(),
         queue: source.queue.as_ref().map(|queue| queue.name.clone()),

@@ -1,6 +1,8 @@
 //! `doctor` and `top`.
 
-use leveret::broker::Resource;
+use std::sync::Arc;
+
+use leveret::broker::{AlarmLimits, Resource};
 use leveret::management::Node;
 use serde_json::{Value, json};
 
@@ -43,8 +45,8 @@ fn a_broker_with_nothing_to_do_is_well() {
 
 #[test]
 fn alarms_and_limits_are_seen() {
-    let mut node = Node { disk_free_limit: u64::MAX / 4, ..Node::default() };
-    node.memory_limit = Some(1);
+    let limits = AlarmLimits::new(Some(1), u64::MAX / 4);
+    let mut node = Node { limits: Arc::new(limits), ..Node::default() };
     node.directory = std::env::temp_dir();
     let broker = Broker::start_with(None, node);
     broker.server.broker.alarms.set(Resource::Memory, true);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leveret::auth::{PasswordHash, Patterns, Tag, User, UserLimits, unheard};
-use leveret::broker::Resource;
+use leveret::broker::{AlarmLimits, Resource};
 use leveret::management::{Bound, Listener, Management, Node, Protocol, Services};
 use leveret::time::Time;
 use serde_json::{Value, json};
@@ -40,8 +40,7 @@ fn start() -> (World, Api) {
     }
     let amqp = Listener { protocol: Protocol::Amqp, address: "127.0.0.1:5672".parse().unwrap() };
     let node = Node {
-        memory_limit: Some(1 << 30),
-        disk_free_limit: 50_000_000,
+        limits: Arc::new(AlarmLimits::new(Some(1 << 30), 50_000_000)),
         directory: "/".into(),
         config_files: Vec::new(),
         started: Time(NOW - 60_000),

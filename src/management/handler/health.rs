@@ -313,7 +313,7 @@ fn serves_amqp(api: &Api) -> Health {
 fn below_connection_limit(api: &Api) -> Health {
     let broker = &api.services.broker;
     let connections = broker.connection_count();
-    match broker.limits.connections_max {
+    match broker.limits.connections_max() {
         Some(max) if connections >= max as usize => {
             let reason = "node connection limit is reached";
             Err(json!({ "reason": reason, "connections": connections }))

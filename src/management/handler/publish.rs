@@ -74,7 +74,7 @@ fn send(
     let (exchange, routing_key) = crate::message::shortstrs(address);
     let exchange = String::from_utf8_lossy(exchange).into_owned();
     let broker = &api.services.broker;
-    let max = broker.limits.message_size_max;
+    let max = broker.limits.message_size_max();
     if payload.len() as u64 > max {
         let text =
             format!("message size {} is larger than configured max size {max}", payload.len());

@@ -95,11 +95,11 @@ pub(super) fn families(
     add(limits, "process_max_fds", Gauge, help, machine.files_max as f64);
     let help = "Open TCP sockets limit";
     add(limits, "process_max_tcp_sockets", Gauge, help, machine.files_max as f64);
-    let limit = node.memory_limit.unwrap_or(machine.memory_total) as f64;
+    let limit = node.limits.memory().unwrap_or(machine.memory_total) as f64;
     let help = "Memory high watermark in bytes";
     add(limits, "resident_memory_limit_bytes", Gauge, help, limit);
     let help = "Free disk space low watermark in bytes";
-    let limit = node.disk_free_limit as f64;
+    let limit = node.limits.disk_free() as f64;
     add(limits, "disk_space_available_limit_bytes", Gauge, help, limit);
     let help = "Threads limit; there are no Erlang processes";
     add(limits, "erlang_processes_limit", Gauge, help, machine.threads_max as f64);

@@ -40,7 +40,7 @@ pub fn consume(
         let text = format!("attempt to reuse consumer tag '{}'", method.consumer_tag);
         return Err(AmqpError::new(ReplyCode::NotAllowed, text));
     }
-    if let Some(max) = ctx.services.broker.limits.consumers_per_channel_max
+    if let Some(max) = ctx.services.broker.limits.consumers_per_channel_max()
         && channel.consumers.len() >= max as usize
     {
         let text = format!("reached maximum ({max}) of consumers per channel");

@@ -224,7 +224,7 @@ fn check_user_id(ctx: &Context, properties: &Properties<'_>) -> Result<(), AmqpE
 /// Behaviour B1.8. Also asked as soon as a header announces a body, before any of it is kept.
 #[inline]
 pub fn check_size(ctx: &Context, body_size: u64) -> Result<(), AmqpError> {
-    let max = ctx.services.broker.limits.message_size_max;
+    let max = ctx.services.broker.limits.message_size_max();
     if body_size > max { Err(too_large(body_size, max)) } else { Ok(()) }
 }
 
