@@ -61,6 +61,18 @@ fn main() -> ExitCode {
         }
         Err(error) => return fail(&error),
     };
+    if command.task == Task::Convert {
+        return match command.convert() {
+            Ok(toml) => {
+                say(std::io::stdout(), toml.trim_end());
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                fail(&error);
+                ExitCode::from(BAD_CONFIG)
+            }
+        };
+    }
     let loaded = match command.load(env) {
         Ok(loaded) => loaded,
         Err(error) if command.task == Task::Check => {

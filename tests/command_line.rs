@@ -463,6 +463,25 @@ fn config_check_tells_where_every_value_comes_from_and_starts_nothing() {
 
 /// RabbitMQ's own tools use that code for it; that of a broker that does not start is another one.
 #[test]
+fn config_of_lavinmq_is_converted() {
+    let directory = directory();
+    let (ini, toml) = (directory.path().join("lavinmq.ini"), directory.path().join("leveret.toml"));
+    std::fs::write(&ini, "[main]\ndata_dir = /var/lib/lavinmq\n[amqp]\nheartbeat = 25\n").unwrap();
+    let convert = || run(["config".as_ref(), "convert".as_ref(), ini.as_os_str()]);
+    let Output { status, stdout, stderr } = convert();
+    assert_eq!((status.code(), &*stderr), (Some(0), &b""[..]));
+    std::fs::write(&toml, stdout).unwrap();
+    let checked = run(["config".as_ref(), "check".as_ref(), "--config".as_ref(), toml.as_os_str()]);
+    let checked = String::from_utf8(checked.stdout).unwrap();
+    assert!(checked.contains("heartbeat_seconds = 25"), "{checked}");
+    std::fs::write(&ini, "[amqp]\nheartbeat = often\n").unwrap();
+    let Output { status, stdout, stderr } = convert();
+    let expected = format!("leveret: {}:2: \"often\" is not a number\n", ini.display());
+    assert_eq!((status.code(), &*stdout), (Some(78), &b""[..]));
+    assert_eq!(String::from_utf8(stderr).unwrap(), expected);
+}
+
+#[test]
 fn config_check_of_a_wrong_file_ends_with_78() {
     let directory = directory();
     let path = directory.path().join("rabbitmq.conf");

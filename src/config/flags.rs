@@ -15,6 +15,8 @@ pub enum Task {
     Serve,
     /// Say what the settings are, and whether they are right.
     Check,
+    /// Print a file of LavinMQ as one of ours.
+    Convert,
 }
 
 /// The sub-commands and flags of the program, but for what is below `ctl` and `perf`.
@@ -33,6 +35,9 @@ pub(super) fn parse(args: impl Iterator<Item = OsString>) -> Result<super::Comma
         Some(Command::Perf | Command::Ctl) | None => command_line.serve.task(Task::Serve),
         Some(Command::Serve(serve)) => serve.task(Task::Serve),
         Some(Command::Config { command: ConfigCommand::Check(serve) }) => serve.task(Task::Check),
+        Some(Command::Config { command: ConfigCommand::Convert { file } }) => {
+            super::Command { task: Task::Convert, config: Some(file), assignments: Vec::new() }
+        }
     })
 }
 
@@ -78,6 +83,11 @@ enum Command {
 enum ConfigCommand {
     /// Print every setting and where it comes from; exit code 78 if one is wrong
     Check(Serve),
+    /// Print a lavinmq.ini as a leveret.toml; what has no counterpart becomes a comment
+    Convert {
+        #[arg(value_name = "lavinmq.ini")]
+        file: String,
+    },
 }
 
 #[derive(Args)]

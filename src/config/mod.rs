@@ -16,6 +16,7 @@ mod error;
 mod file;
 mod files;
 mod flags;
+mod lavinmq;
 mod log;
 mod oauth2;
 mod rabbitmq;
@@ -65,6 +66,14 @@ pub fn command(args: impl Iterator<Item = OsString>) -> Result<Command, ConfigEr
 }
 
 impl Command {
+    /// What the file of LavinMQ that is named is in our format.
+    pub fn convert(&self) -> Result<String, ConfigError> {
+        let path = PathBuf::from(self.config.as_deref().unwrap_or_default());
+        let text = std::fs::read_to_string(&path)
+            .map_err(|cause| ConfigError::Unreadable { path: path.clone(), cause })?;
+        lavinmq::convert(&path, &text)
+    }
+
     /// Reads files and environment.
     pub fn load(&self, env: impl Fn(&str) -> Option<String>) -> Result<Loaded, ConfigError> {
         let mut loaded = Loaded {
