@@ -93,7 +93,7 @@ pub(super) fn exchange_types() -> Value {
 }
 
 fn default_queue_type(api: &Api) -> &'static str {
-    api.services.broker.limits.default_queue_type.unwrap_or_default().as_str()
+    api.services.broker.limits.at_start().default_queue_type.unwrap_or_default().as_str()
 }
 
 fn listener(Listener { protocol, address }: Listener) -> Value {
