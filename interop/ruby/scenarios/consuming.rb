@@ -62,7 +62,6 @@ scenario :exclusive_queue_is_locked_for_others_405 do |broker|
   [
     ->(channel) { channel.queue(name, exclusive: true) },
     ->(channel) { channel.queue(name, passive: true) },
-    ->(channel) { channel.basic_get(name) },
     ->(channel) { channel.queue_purge(name) },
     ->(channel) { channel.queue_delete(name) },
     ->(channel) { channel.queue_bind(name, "amq.direct", routing_key: "key") }
