@@ -304,7 +304,7 @@ mod tests {
     fn what_went_back_may_come_in_the_order_of_its_return() {
         let mut ledger = ledger();
         ledger.left("q");
-        [1, 0].map(|sequence| ledger.deliver("q", id(sequence), 0, true));
+        [1, 0].into_iter().for_each(|sequence| ledger.deliver("q", id(sequence), 0, true));
         assert_eq!(ledger.problems().len(), 5, "two for 0, and three that are lost");
         ledger.expect_returns_apart("q");
         assert_eq!(ledger.problems().len(), 3);
