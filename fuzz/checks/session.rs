@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use bytes::BytesMut;
-use leveret::auth::{Authenticator, External};
+use leveret::auth::Authenticator;
 use leveret::broker::{Broker, Limits};
 use leveret::protocol::frame::{
     PROTOCOL_HEADER, parse_frame, write_body, write_header, write_heartbeat, write_method,
@@ -318,8 +318,7 @@ struct Counted {
 impl Client {
     /// With the words of the handshake ready to be sent.
     fn new(services: &Arc<Services>, now: Time) -> Self {
-        let peer =
-            Peer { name: "fuzz".to_owned(), is_loopback: true, external: External::NotOffered };
+        let peer = Peer { name: "fuzz".to_owned(), is_loopback: true, ..Peer::default() };
         let mut pending = PROTOCOL_HEADER.to_vec();
         let capabilities: FieldTable =
             [("consumer_cancel_notify", FieldValue::Bool(true))].into_iter().collect();

@@ -38,6 +38,26 @@ pub struct Client {
     pub channel_max: u16,
     pub heartbeat_seconds: u16,
     pub connected_at: Time,
+    pub tls: Option<Arc<TlsClient>>,
+}
+
+/// How a client's connection is encrypted, in RabbitMQ's words, and the certificate that it showed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsClient {
+    /// `tlsv1.2` or `tlsv1.3`.
+    pub protocol: String,
+    pub key_exchange: String,
+    pub cipher: String,
+    pub hash: String,
+    pub certificate: Option<ClientCertificate>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientCertificate {
+    pub subject: String,
+    pub issuer: String,
+    /// From and until when it is good.
+    pub validity: String,
 }
 
 impl Connected {

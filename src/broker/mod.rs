@@ -54,7 +54,9 @@ use parking_lot::{Mutex, RwLock};
 
 pub use self::alarms::{AlarmLimits, Alarms, Resource};
 pub use self::attempts::{AttemptCounts, Attempts, LoginProtocol, Source};
-pub use self::connections::{Client, Connected, NotOpened, TooManyChannels};
+pub use self::connections::{
+    Client, ClientCertificate, Connected, NotOpened, TlsClient, TooManyChannels,
+};
 pub use self::death::LastDeath;
 pub use self::extra_keys::{ExtraKeys, check_expiration};
 pub use self::inquiry::{ChannelReport, ConsumerReport, Inquiries, Report};

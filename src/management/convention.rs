@@ -84,11 +84,11 @@ fn announces_too_much(headers: &HeaderMap) -> bool {
 
 /// `/api/version/` is `/api/version`. The path is still encoded: a name's own slashes are `%2F`.
 fn trim_trailing_slash(uri: &mut Uri) {
-    let trimmed = uri.path().trim_end_matches('/');
+    let trimmed = uri.path().trim_end_matches('/').to_owned();
     if trimmed.is_empty() || trimmed.len() == uri.path().len() {
         return;
     }
-    set_path(uri, &trimmed.to_owned());
+    set_path(uri, &trimmed);
 }
 
 /// False if the path is not behind the prefix.

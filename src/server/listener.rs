@@ -11,9 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 use super::connection;
 use super::{Keepalive, Listen, ServerError, Shared};
 use crate::auth::{External, Reason};
+use crate::broker::{ClientCertificate, TlsClient};
 use crate::session::{Peer, Session};
 use crate::transport::proxy::{Origin, read_header};
-use crate::transport::tls::Identity;
+use crate::transport::tls::{self, Identity};
 
 /// Clients that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -105,6 +106,7 @@ impl Ends {
             name: format!("{} -> {local}", self.peer),
             is_loopback: self.is_known && self.peer.ip().to_canonical().is_loopback(),
             external: External::NotOffered,
+            tls: None,
         }
     }
 }
@@ -138,12 +140,21 @@ async fn serve_wrapped(mut socket: TcpStream, ends: Ends, listen: Listen, shared
                 Identity::NoName => External::Nobody(Reason::NoName),
                 Identity::Name(name) => External::User(name.into()),
             };
+            peer.tls = Some(Arc::new(client_of(tls::details(stream.get_ref().1))));
             drop((tls, listen));
             run(stream, peer, shared).await;
         }
         Ok(Err(error)) => tracing::info!(peer = peer.name, %error, "TLS handshake failed"),
         Err(_) => tracing::info!(peer = peer.name, "TLS handshake timed out"),
     }
+}
+
+fn client_of(details: tls::Details) -> TlsClient {
+    let tls::Details { protocol, key_exchange, cipher, hash, certificate } = details;
+    let certificate = certificate.map(|tls::Certificate { subject, issuer, validity }| {
+        ClientCertificate { subject, issuer, validity }
+    });
+    TlsClient { protocol, key_exchange, cipher, hash, certificate }
 }
 
 fn run<S>(stream: S, peer: Peer, shared: Arc<Shared>) -> impl Future<Output = ()>

@@ -11,7 +11,8 @@ use super::throttle::Throttle;
 use super::{Capabilities, Offer, Peer, Services};
 use crate::auth::{AuthenticationError, External, Identity, Mechanism};
 use crate::broker::{
-    COMPATIBLE_VERSION, Client, Connected, ConnectionStats, NotOpened, Publisher, Vhost, Whose,
+    COMPATIBLE_VERSION, Client, Connected, ConnectionStats, NotOpened, Publisher, TlsClient, Vhost,
+    Whose,
 };
 use crate::delivery::Outbox;
 use crate::names::{UserName, VhostName};
@@ -56,6 +57,7 @@ pub(super) struct Handshake {
     identity: Option<Identity>,
     capabilities: Capabilities,
     connection_name: String,
+    tls: Option<Arc<TlsClient>>,
     mechanism: &'static str,
     client_properties: Box<[u8]>,
     frame_max: u32,
@@ -79,6 +81,7 @@ impl Handshake {
             identity: None,
             capabilities: Capabilities::default(),
             connection_name: String::new(),
+            tls: None,
             mechanism: "",
             client_properties: Box::default(),
             frame_max: 0,
@@ -122,6 +125,7 @@ impl Handshake {
         encode_table(&mut properties, &start_ok.client_properties);
         self.client_properties = properties.into();
         self.connection_name.clone_from(&door.peer.name);
+        self.tls.clone_from(&door.peer.tls);
         let StartOk { mechanism: name, response, .. } = start_ok;
         if name == External::MECHANISM && door.peer.external.is_offered() {
             self.mechanism = External::MECHANISM;
@@ -242,6 +246,7 @@ impl Handshake {
             channel_max: self.channel_max,
             heartbeat_seconds: self.heartbeat,
             connected_at: now,
+            tls: self.tls.clone(),
         };
         let connected = Connected::new(
             name.clone(),

@@ -51,7 +51,7 @@ use self::open::{Open, Turn};
 use self::output::Output;
 use self::timers::Timers;
 use crate::auth::{Authenticator, External};
-use crate::broker::{Broker, ConnectionStats, LoginProtocol, Source};
+use crate::broker::{Broker, ConnectionStats, LoginProtocol, Source, TlsClient};
 use crate::delivery::{Outbox, Outgoing};
 use crate::names::AUDIT;
 use crate::protocol::frame::{FRAME_SIZE_BEFORE_TUNE, Greeting, PROTOCOL_HEADER, Ready, greeting};
@@ -106,6 +106,8 @@ pub struct Peer {
     pub is_loopback: bool,
     /// Who its TLS certificate says it is.
     pub external: External,
+    /// `None` where it speaks in the clear.
+    pub tls: Option<Arc<TlsClient>>,
 }
 
 /// What a client said it can do (B2.3), and expects.

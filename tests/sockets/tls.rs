@@ -122,6 +122,36 @@ async fn connect_over(stream: TcpStream, config: ClientConfig) -> std::io::Resul
 }
 
 #[tokio::test]
+async fn connections_say_how_they_are_encrypted_and_by_whom() {
+    let scene = scene_with(Offer::default(), asking).await;
+    scene.add_user("CN=till");
+    let own = scene.authority.client("till");
+    for (versions, protocol, key_exchange) in
+        [(&[&version::TLS13][..], "tlsv1.3", "any"), (&[&version::TLS12], "tlsv1.2", "ecdhe_")]
+    {
+        let config = scene.authority.connector_of(versions, Some(&own));
+        let mut socket = scene.connect(config).await.unwrap();
+        socket.log_in().await;
+        let connections = scene.server.broker.connections();
+        let tls = connections.iter().find_map(|connected| connected.client.tls.clone()).unwrap();
+        assert_eq!(tls.protocol, protocol);
+        assert!(tls.key_exchange.starts_with(key_exchange), "{tls:?}");
+        assert!(!tls.cipher.is_empty() && tls.hash.starts_with("sha"), "{tls:?}");
+        let shown = tls.certificate.clone().unwrap();
+        assert_eq!((&*shown.subject, &*shown.issuer), ("CN=till", "CN=Test CA"));
+        assert!(shown.validity.contains("Z - "), "{shown:?}");
+        drop(socket);
+        // It is gone before the next one comes.
+        soon(async {
+            while !scene.server.broker.connections().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn sessions_work_over_tls() {
     let scene = scene().await;
     let (mut one, mut other) = (scene.open().await, scene.open().await);

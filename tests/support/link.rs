@@ -41,7 +41,7 @@ impl Link {
     pub fn new(services: Arc<Services>, is_loopback: bool, external: External, now: Time) -> Self {
         let name = "127.0.0.1:50000 -> 127.0.0.1:5672".to_owned();
         let frame_max = services.offer.frame_max;
-        let peer = session::Peer { name, is_loopback, external };
+        let peer = session::Peer { name, is_loopback, external, tls: None };
         Self {
             session: Session::new(services, peer, now),
             input: BytesMut::new(),

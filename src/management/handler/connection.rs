@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Name, channel};
-use crate::broker::{Connected, Report};
+use crate::broker::{ClientCertificate, Connected, Report, TlsClient};
 use crate::management::ask::ask;
 use crate::management::caller::Caller;
 use crate::management::json::table_to_json;
@@ -20,7 +20,7 @@ use crate::management::openapi::{Routes, SAMPLES, Who, delete, get};
 use crate::management::query::ListQuery;
 use crate::management::rates::Ranges;
 use crate::management::refusal::Refusal;
-use crate::management::{Api, Protocol, node_name};
+use crate::management::{Api, node_name};
 use crate::protocol::{FieldTable, FieldValue};
 
 pub(super) fn router() -> Routes {
@@ -139,9 +139,11 @@ fn shown(api: &Api, node: &str, ranges: &Ranges, item: &Item) -> Shown {
     let Connected { vhost, user, client, .. } = &*item.connected;
     let (peer, local) = ends(&item.connected);
     let ((host, port), (peer_host, peer_port)) = (host_and_port(local), host_and_port(peer));
-    let tls = |listener: &crate::management::Listener| {
-        listener.protocol == Protocol::Amqps && listener.address.port() == port
-    };
+    let tls = client.tls.as_deref();
+    let of_tls = |of: fn(&TlsClient) -> &String| tls.map(|tls| of(tls).clone());
+    let certificate = tls.and_then(|tls| tls.certificate.as_ref());
+    let of_certificate =
+        |of: fn(&ClientCertificate) -> &String| certificate.map(|shown| of(shown).clone());
     let properties: FieldTable = client.properties();
     let own_name = properties.get("connection_name").and_then(FieldValue::as_str);
     Shown {
@@ -163,14 +165,14 @@ fn shown(api: &Api, node: &str, ranges: &Ranges, item: &Item) -> Shown {
         frame_max: client.frame_max,
         channel_max: client.channel_max,
         timeout: client.heartbeat_seconds,
-        ssl: api.services.listeners.iter().any(tls),
-        ssl_protocol: None,
-        ssl_cipher: None,
-        ssl_hash: None,
-        ssl_key_exchange: None,
-        peer_cert_subject: None,
-        peer_cert_issuer: None,
-        peer_cert_validity: None,
+        ssl: tls.is_some(),
+        ssl_protocol: of_tls(|tls| &tls.protocol),
+        ssl_cipher: of_tls(|tls| &tls.cipher),
+        ssl_hash: of_tls(|tls| &tls.hash),
+        ssl_key_exchange: of_tls(|tls| &tls.key_exchange),
+        peer_cert_subject: of_certificate(|shown| &shown.subject),
+        peer_cert_issuer: of_certificate(|shown| &shown.issuer),
+        peer_cert_validity: of_certificate(|shown| &shown.validity),
         // Who does not answer is ending.
         state: item.report.as_ref().map_or("closing", |report| report.state),
         channels: item.report.as_ref().map_or(0, |report| report.channels.len()),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::notation::schema;
+use super::notation::{put, schema};
 use super::routes::{Answer, LIST, Operation, SAMPLES, Who};
 use super::schemas::{SCHEMAS, find};
 
@@ -11,7 +11,7 @@ pub(super) fn document(operations: &[Operation]) -> Value {
     let mut paths = Map::new();
     for operation in operations {
         let path = paths.entry(operation.path.clone()).or_insert_with(|| json!({}));
-        path[operation.method] = described(operation);
+        put(path, operation.method, described(operation));
     }
     let schemas = SCHEMAS.iter().map(|(name, text)| ((*name).to_owned(), schema(text, &find)));
     json!({
@@ -75,10 +75,10 @@ fn described(operation: &Operation) -> Value {
     });
     if let Some(body) = body {
         let content = json!({ "application/json": { "schema": schema(body, &find) } });
-        described["requestBody"] = json!({ "content": content });
+        put(&mut described, "requestBody", json!({ "content": content }));
     }
     if *who == Who::Everybody {
-        described["security"] = json!([]);
+        put(&mut described, "security", json!([]));
     }
     described
 }
@@ -147,7 +147,7 @@ fn responses(operation: &Operation) -> Value {
         };
         let mut response = json!({ "description": description });
         if !content.is_null() {
-            response["content"] = content;
+            put(&mut response, "content", content);
         }
         responses.insert(status.to_string(), response);
     }

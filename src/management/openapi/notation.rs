@@ -17,10 +17,17 @@ pub(super) fn schema(text: &str, find: &dyn Fn(&str) -> Option<&'static str>) ->
             let mut schema = json!({ "type": "object", "properties": properties });
             // An empty list of them is not allowed.
             if !required.is_empty() {
-                schema["required"] = required.into();
+                put(&mut schema, "required", required.into());
             }
             schema
         }
+    }
+}
+
+/// Adds a key to what is an object.
+pub(super) fn put(object: &mut Value, key: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(key.to_owned(), value);
     }
 }
 

@@ -48,6 +48,18 @@ pub(super) fn expiries(
     certificates.iter().map(expiry).collect()
 }
 
+/// Subject, issuer and validity, as RabbitMQ writes them; empty where it could not be read.
+pub(super) fn shown(certificate: &[u8]) -> [String; 3] {
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
+        return Default::default();
+    };
+    let name = |name| distinguished_name(name).unwrap_or_default();
+    let moment = |time| Expiry(time).to_string().replace(' ', "T") + "Z";
+    let validity = certificate.validity();
+    let validity = format!("{} - {}", moment(validity.not_before), moment(validity.not_after));
+    [name(certificate.subject()), name(certificate.issuer()), validity]
+}
+
 /// The user's name in a client's certificate. `None` when it is not there, or is written in a way that
 /// leaves room for doubt.
 pub(super) fn login_name(certificate: &[u8], login: Login) -> Option<String> {

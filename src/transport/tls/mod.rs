@@ -5,6 +5,7 @@
 
 mod certificate;
 pub mod client;
+mod details;
 mod files;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use self::files::Files;
 use crate::config::{LoginFrom, SanType, Settings, TlsVersion, Verify};
 
 pub use self::certificate::Expiry;
+pub use self::details::{Certificate, Details, details};
 
 /// What is wrong with TLS's files. One line.
 #[derive(Debug, thiserror::Error)]
