@@ -106,8 +106,8 @@ pub struct Broker {
     schedule: Arc<Schedule>,
     pub churn: Arc<Churn>,
     pub limits: LimitsInForce,
-    /// What publishers have to wait for.
     pub attempts: Attempts,
+    /// What publishers have to wait for.
     pub alarms: Alarms,
     /// How many connections may be opened in a second.
     pub connection_rates: Rates,
