@@ -59,18 +59,3 @@ def killed_node(broker):
     first.kill()
     answers = results(caller)[3:]
     equal(answers, [{"sum": 3, "node": "second"}] * 3, "answers")
-
-
-@scenario
-def balanced_by_broker(broker):
-    """With `disableBalancer` a request is acknowledged when it is answered: that of a killed node goes to another one."""
-    first = node(broker, "first", BALANCED_BY_BROKER="yes")
-    broker.wait_lines("ready", 1)
-    caller = client(broker, ["call", "math.hold"], BALANCED_BY_BROKER="yes")
-    equal(broker.wait_lines("hold", 1), ["first"], "who has it")
-    node(broker, "second", BALANCED_BY_BROKER="yes")
-    broker.wait_lines("ready", 2)
-    first.kill()
-    equal(broker.wait_lines("hold", 2)[1], "second", "who has it then")
-    broker.release("released")
-    equal(results(caller), ["second"], "answer")

@@ -5,10 +5,12 @@ from harness import Inbox, bodies, drain, equal, publish, ready, refused, scenar
 
 @scenario
 def prefetch_per_consumer(broker):
-    channel = broker.channel()
+    """Each on a channel: py-amqp takes what is not global for the channel's, unless the broker is called RabbitMQ."""
+    channel, other = broker.channel(), broker.channel()
     queue = broker.queue(channel)
     channel.basic_qos(0, 2, False)
-    first, second = Inbox(channel, queue), Inbox(channel, queue)
+    other.basic_qos(0, 2, False)
+    first, second = Inbox(channel, queue), Inbox(other, queue)
     publish(channel, queue, *(b"%d" % n for n in range(10)))
     broker.wait_until(lambda: len(first) + len(second) == 4, "both consumers are full")
     broker.wait_until(lambda: ready(channel, queue) == 6, "six are ready")

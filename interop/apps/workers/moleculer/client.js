@@ -5,7 +5,6 @@ const { ServiceBroker } = require('moleculer');
 
 const broker = new ServiceBroker({
     transporter: process.env.AMQP_URI,
-    disableBalancer: Boolean(process.env.BALANCED_BY_BROKER),
     heartbeatInterval: 1,
     heartbeatTimeout: 8,
     logger: false,
