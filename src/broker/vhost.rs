@@ -201,6 +201,7 @@ impl Vhost {
         self.change(|topology| {
             let queues = topology.queues();
             topology.clear();
+            self.churn.queue_deleted.add(queues.len() as u64);
             let commit = self.commit(Change::DeleteVhost, notify);
             self.deleted.store(true, Ordering::Relaxed);
             (queues, commit)

@@ -47,6 +47,8 @@ fn deleted_vhost_ends_its_connections_and_nobody_elses() {
     consumer.open_channel(1);
     consumer.declare(1, "q");
     consumer.publish(1, "", "q", &text(), b"");
+    // It ends with its connection, and with its vhost, but once.
+    consumer.declare_as(1, queue::Declare { queue: "own", exclusive: true, ..Default::default() });
     let other = world.open();
     assert!(world.broker.delete_vhost("wood", world.now(), &done).is_some());
     assert!(world.broker.delete_vhost("wood", world.now(), &done).is_none());
@@ -55,6 +57,7 @@ fn deleted_vhost_ends_its_connections_and_nobody_elses() {
     let reason = "CONNECTION_FORCED - vhost 'wood' is deleted";
     idle.expect_connection_error(320, reason, 0, 0);
     consumer.expect_connection_error(320, reason, 0, 0);
+    assert_eq!(world.broker.churn.counts().queue_deleted, 2);
     other.declare(1, "q");
     knock(&world, &in_vhost("wood")).expect_connection_error(
         530,
