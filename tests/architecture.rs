@@ -38,8 +38,8 @@ const ROOMS: [(&str, &[&str], Below); 19] = [
     ("management", &["broker", "queue", "auth", "config", "transport"], Below::Yes),
     ("server", &["session", "config", "transport"], Below::Yes),
     ("config", &["names"], Below::No),
-    // It has a setting for everything, and a name for what is told of who did what.
-    ("log", &["names", "config"], Below::No),
+    // It has a setting for everything, a name for what is told of who did what, and dates.
+    ("log", &["names", "config", "time"], Below::No),
     // It talks to the system, and to nobody in the house.
     ("process", &[], Below::No),
     // A client of any broker, that measures it: it must not know this one.

@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::config::Rotation;
+use crate::time::{DAY_SECONDS as DAY, civil};
 
 const HOUR: u64 = 3600;
-const DAY: u64 = 24 * HOUR;
 
 /// A moment, as RabbitMQ's log has it: `2026-11-23 00:01:41.056638+00:00`.
 #[derive(Clone, Copy)]
@@ -72,20 +72,6 @@ impl fmt::Display for Moment {
             "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06}+00:00"
         )
     }
-}
-
-/// Year, month and day of a day since 1970. Years are counted from March, in eras of 400, so that the
-/// day that comes and goes is the last one.
-fn civil(day: u64) -> (u64, u64, u64) {
-    let day = day + 719_468;
-    let era = day / 146_097;
-    let of_era = day % 146_097;
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let date = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, date)
 }
 
 #[cfg(test)]
