@@ -70,6 +70,8 @@ pub struct ChannelStats {
     pub return_unroutable: OwnCounter,
     pub drop_unroutable: OwnCounter,
     pub deliveries: DeliveryStats,
+    /// Methods of all kinds but `basic.publish` and `basic.ack`, which are counted above.
+    pub requests: OwnCounter,
     // What it is like after the last batch of work that changed it.
     pub consumers: OwnCounter,
     pub unacked: OwnCounter,

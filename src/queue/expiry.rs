@@ -74,6 +74,8 @@ impl Queue {
     /// A declare, passive ones included, found the queue: it counts as used (behaviour B8.4). `None`
     /// when the queue ended in the meantime.
     pub fn declared(self: &Arc<Self>, now: Time, effects: &mut Effects) -> Option<Counts> {
+        // Nothing that would have to be watched for a rate.
+        self.rest(now);
         let mut state = match &self.content {
             Content::Queue(state) => state.lock(),
             Content::Stream(stream) => {

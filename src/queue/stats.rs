@@ -162,6 +162,8 @@ pub struct QueueStats {
     waits: OnceLock<Box<Histogram>>,
     /// Somebody who watches rates has this queue on a list.
     watched: AtomicBool,
+    /// Milliseconds since the epoch; 0 before it was declared.
+    idle_since: AtomicU64,
 }
 
 /// What becomes of dead messages.
@@ -321,6 +323,18 @@ impl super::Queue {
     /// Nobody watches it any more, until something happens to it again. To be called before a last look.
     pub fn unwatch(&self) {
         self.stats.watched.store(false, Ordering::Relaxed);
+    }
+
+    /// Who watches it has seen nothing happen to it since then, and watches it no longer.
+    pub fn rest(&self, since: Time) {
+        self.stats.idle_since.fetch_max(since.0, Ordering::Relaxed);
+    }
+
+    /// Since when nothing has happened to it, as far as who watches it can tell; `None` while something
+    /// does, which is whenever it is watched.
+    pub fn idle_since(&self) -> Option<Time> {
+        let since = self.stats.idle_since.load(Ordering::Relaxed);
+        (since > 0 && !self.stats.watched.load(Ordering::Relaxed)).then_some(Time(since))
     }
 
     /// It goes on being watched. False when somebody was told of it meanwhile.

@@ -359,7 +359,9 @@ impl Open {
 
     /// A method on a running channel, to its handler.
     fn method(&mut self, number: ChannelNumber, method: Method<'_>) -> Result<(), AmqpError> {
-        if !matches!(method, Method::Basic(basic::Method::Publish(_) | basic::Method::Ack(_))) {
+        let is_request =
+            !matches!(method, Method::Basic(basic::Method::Publish(_) | basic::Method::Ack(_)));
+        if is_request {
             self.flush();
         }
         if let Method::Channel(method) = method {
@@ -368,6 +370,9 @@ impl Open {
         let Some(channel) = self.channels.get_mut(number) else {
             return Ok(());
         };
+        if is_request {
+            channel.stats.requests.add(1);
+        }
         let ctx = &mut self.ctx;
         match method {
             Method::Basic(method) => basic_method(ctx, channel, method),

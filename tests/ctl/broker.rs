@@ -21,7 +21,7 @@ pub struct Broker {
     pub runtime: Runtime,
     pub server: TestServer,
     pub http: SocketAddr,
-    _management: Management,
+    pub management: Management,
 }
 
 /// What a command did.
@@ -74,7 +74,7 @@ impl Broker {
         let bound = Bound::bind("127.0.0.1:0".parse().unwrap(), tls).unwrap();
         let management = Management::start(vec![bound], services).unwrap();
         let http = management.listeners()[0].address;
-        Self { runtime, server, http, _management: management }
+        Self { runtime, server, http, management }
     }
 
     /// The words of a command, which have no spaces in them.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use leveret::broker::{AlarmLimits, Resource};
 use leveret::management::Node;
+use leveret::time::Time;
 use serde_json::{Value, json};
 
-use crate::broker::{Broker, Ran};
+use crate::broker::{Broker, NOW, Ran};
 
 /// What a check of the doctor found, and whether that is a problem.
 fn check(report: &Value, name: &str) -> (bool, String) {
@@ -149,6 +150,38 @@ fn clients_that_are_blocked_or_slow_are_seen() {
         }
         assert!(std::time::Instant::now() < reached, "never blocked: {report}");
     }
+}
+
+#[test]
+fn idle_channels_say_since_when() {
+    let broker = Broker::start();
+    let uri = broker.server.url();
+    let (_connection, channel) = broker.runtime.block_on(async {
+        let connection = lapin::Connection::connect(&uri, Default::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        (connection, channel)
+    });
+    let sample = |seconds: u64| broker.management.sample(Time(NOW.0 + seconds * 1000));
+    let idle_since = || {
+        let channels = broker.ctl("channels list --format json").json();
+        channels[0]["idle_since"].as_str().map(str::to_owned)
+    };
+    assert_eq!(idle_since(), None, "nobody knows yet");
+    sample(5);
+    assert_eq!(idle_since(), None, "it was opened");
+    sample(10);
+    assert_eq!(idle_since().as_deref(), Some("2023-11-14T22:13:25.000+00:00"));
+    sample(15);
+    assert_eq!(idle_since().as_deref(), Some("2023-11-14T22:13:25.000+00:00"));
+    broker.runtime.block_on(async {
+        let declared = channel.queue_declare("q".into(), Default::default(), Default::default());
+        declared.await.unwrap();
+    });
+    assert_eq!(idle_since(), None, "it asked for something that is no message");
+    sample(20);
+    assert_eq!(idle_since(), None);
+    sample(25);
+    assert_eq!(idle_since().as_deref(), Some("2023-11-14T22:13:40.000+00:00"));
 }
 
 #[test]

@@ -9,9 +9,8 @@ use super::api::{Api, basic, start};
 const RECORDED: &str = include_str!("contract/rabbitmq-3.10.8.json");
 
 /// Keys that are not served, wherever they stand, and why.
-const ABSENT: [(&str, &str); 9] = [
+const ABSENT: [(&str, &str); 8] = [
     ("backing_queue_status", "tells of the inside of RabbitMQ's queues"),
-    ("idle_since", "not kept"),
     ("reductions_details", "a rate of Erlang's machine"),
     ("messages_details", "rates are a matter of the statistics"),
     ("messages_ready_details", "rates are a matter of the statistics"),

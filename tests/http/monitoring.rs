@@ -143,6 +143,38 @@ fn rates_are_those_of_the_last_interval() {
 }
 
 #[test]
+fn idle_queues_say_since_when() {
+    let (world, api) = start();
+    let peer = world.open();
+    peer.declare(1, "q");
+    let idle_since = || {
+        let (list, one) =
+            (get(&api, "guest", "/api/queues"), get(&api, "guest", "/api/queues/%2F/q"));
+        assert_eq!(list[0]["idle_since"], one["idle_since"]);
+        assert_eq!(
+            list[0].get("idle_since"),
+            one.get("idle_since"),
+            "absent in both or in neither"
+        );
+        one.get("idle_since").cloned()
+    };
+    assert_eq!(idle_since(), Some(json!("2023-11-14T22:13:20.000+00:00")), "it was declared then");
+    peer.publish_texts(1, "q", &["1"]);
+    assert_eq!(idle_since(), None);
+    api.management.sample(Time(NOW + 5000));
+    assert_eq!(idle_since(), None, "it was used in that interval");
+    api.management.sample(Time(NOW + 10_000));
+    assert_eq!(idle_since(), Some(json!("2023-11-14T22:13:25.000+00:00")));
+    api.management.sample(Time(NOW + 600_000));
+    assert_eq!(idle_since(), Some(json!("2023-11-14T22:13:25.000+00:00")), "it is still so");
+    // A consumer moves nothing and changes no rate.
+    peer.consume(1, "q", "tag");
+    assert_eq!(idle_since(), None);
+    let shown = get(&api, "guest", "/api/queues?disable_stats=true&enable_queue_totals=true");
+    assert_eq!(shown[0].get("idle_since"), None, "it is one of the statistics");
+}
+
+#[test]
 fn samples_are_as_they_were_asked_for() {
     let (world, api) = start();
     let peer = world.open();

@@ -8,12 +8,15 @@
 //! queues' series may take together is bounded: with very many busy ones they go back less far.
 //!
 //! Current values are never taken from here, only rates and samples: they are the counters' own.
+//!
+//! Who is looked at is busy; `idle_since` is the end of the last interval in which something happened.
 
 mod columns;
 mod ranges;
 mod series;
 mod shown;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -26,7 +29,9 @@ use self::columns::{
     TRAFFIC_KEYS, VHOST_COLUMNS, VHOST_LENGTHS, VHOST_TRAFFIC, churn,
 };
 pub(super) use self::ranges::Ranges;
-use self::series::{History, INTERVAL_MILLIS, LONGER, Range, Series, TEN_MINUTES, Ticks, tick_of};
+use self::series::{
+    History, INTERVAL_MILLIS, LONGER, Range, Series, TEN_MINUTES, Ticks, tick_of, time_of,
+};
 use self::shown::{Past, View};
 use crate::broker::{Broker, ChannelStats, ChurnCounts, ConnectionStats, ExchangeStats, Vhost};
 use crate::names::VhostName;
@@ -66,13 +71,51 @@ struct Watched<T, const N: usize> {
     of: Arc<T>,
     series: Series<N>,
     is_active: bool,
+    /// When it was heard of last.
+    stirred: u32,
 }
 
 struct Connection {
     #[expect(dead_code, reason = "its address is the key as long as it is held")]
     of: Arc<ConnectionStats>,
     traffic: Series<{ TRAFFIC_KEYS.len() }>,
-    channels: HashMap<u16, (Arc<ChannelStats>, Series<{ CHANNEL_KEYS.len() }>)>,
+    channels: HashMap<u16, Channel>,
+}
+
+struct Channel {
+    of: Arc<ChannelStats>,
+    series: Series<{ CHANNEL_KEYS.len() }>,
+    requests: u64,
+    /// The last tick before which something happened, if nothing did at the last one.
+    idle_since: Option<u32>,
+}
+
+impl Channel {
+    fn new(of: Arc<ChannelStats>, previous: u32) -> Self {
+        let series = Series::starting_with([0; CHANNEL_KEYS.len()], previous);
+        Self { of, series, requests: 0, idle_since: None }
+    }
+
+    fn sample(&mut self, Ticks { previous, latest }: Ticks, samples: usize) {
+        let requests = self.of.requests.get();
+        let has_asked = std::mem::replace(&mut self.requests, requests) != requests;
+        let values = columns::channel(&self.of.counts());
+        match self.series.push(latest, values, samples) || has_asked {
+            true => self.idle_since = None,
+            false => self.rest(previous),
+        }
+    }
+
+    fn rest(&mut self, since: u32) {
+        self.idle_since.get_or_insert(since);
+    }
+
+    /// `None` when something happened since that tick.
+    fn idle_since(&self) -> Option<Time> {
+        let is_as_it_was = self.requests == self.of.requests.get()
+            && self.series.is_at(&columns::channel(&self.of.counts()));
+        self.idle_since.filter(|_| is_as_it_was).map(time_of)
+    }
 }
 
 /// Gauges of the node that have a past.
@@ -128,7 +171,8 @@ impl Rates {
         (inner.queues.len(), inner.queues.values().filter(|watched| watched.is_active).count())
     }
 
-    /// `message_stats` and the lengths of a queue. No `message_stats` where nothing ever happened.
+    /// `message_stats`, the lengths of a queue, and since when it is idle. No `message_stats` where
+    /// nothing ever happened.
     pub(super) fn put_queue(
         &self,
         object: &mut Map<String, Value>,
@@ -150,6 +194,8 @@ impl Rates {
         let counts = columns::queue(&queue.stats.counts());
         let view = inner.view(&pasts, ranges.messages);
         put_stats(object, &view, &QUEUE_KEYS, &counts, 0);
+        // While it is looked at, it is not watched for a moment: not as long as this lock is held.
+        put_idle(object, queue.idle_since());
     }
 
     /// `message_stats` of an exchange.
@@ -183,7 +229,7 @@ impl Rates {
         object.insert("send_pend".to_owned(), stats.output_bytes.get().into());
     }
 
-    /// `message_stats` of a channel.
+    /// `message_stats` of a channel, and since when it is idle.
     pub(super) fn put_channel(
         &self,
         object: &mut Map<String, Value>,
@@ -195,9 +241,10 @@ impl Rates {
         let inner = self.0.lock();
         let connection = inner.connections.get(&Arc::as_ptr(connection).addr());
         let channel = connection.and_then(|connection| connection.channels.get(&number));
-        let pasts: Vec<&dyn Past> = channel.iter().map(|it| &it.1 as &dyn Past).collect();
+        let pasts: Vec<&dyn Past> = channel.iter().map(|it| &it.series as &dyn Past).collect();
         let counts = columns::channel(&stats.counts());
         put_stats(object, &inner.view(&pasts, ranges.messages), &CHANNEL_KEYS, &counts, 0);
+        put_idle(object, channel.and_then(Channel::idle_since));
     }
 
     /// What a vhost's object says of messages and traffic.
@@ -325,31 +372,33 @@ impl Inner {
     }
 
     fn take_stirred(&mut self, vhost: &Vhost) {
-        let previous = self.ticks.previous;
+        let Ticks { previous, latest } = self.ticks;
         for (queue, before) in vhost.stats.take_stirred() {
             let key = Arc::as_ptr(&queue).addr();
             let watched = self.queues.entry(key).or_insert_with(|| {
                 let values =
                     columns::queue_and_lengths(&before.counts, before.ready, before.unacked);
                 let series = Series::starting_with(values, previous);
-                Watched { of: queue, series, is_active: true }
+                Watched { of: queue, series, is_active: true, stirred: latest }
             });
             watched.is_active = true;
+            watched.stirred = latest;
         }
         for (exchange, before) in vhost.stats.take_stirred_exchanges() {
             let key = Arc::as_ptr(&exchange).addr();
             let watched = self.exchanges.entry(key).or_insert_with(|| {
                 let values = [before.publish_in, before.publish_out];
                 let series = Series::starting_with(values, previous);
-                Watched { of: exchange, series, is_active: true }
+                Watched { of: exchange, series, is_active: true, stirred: latest }
             });
             watched.is_active = true;
+            watched.stirred = latest;
         }
     }
 
     fn sample_queues(&mut self) {
         let samples = samples_each::<QUEUE_COLUMNS>(QUEUES_BYTES, self.queues.len());
-        let latest = self.ticks.latest;
+        let Ticks { previous, latest } = self.ticks;
         for watched in self.queues.values_mut().filter(|watched| watched.is_active) {
             let queue = &watched.of;
             // Before it is looked at, so that what happens meanwhile is reported again.
@@ -360,6 +409,8 @@ impl Inner {
             watched.is_active = watched.series.push(latest, values, samples);
             if watched.is_active {
                 queue.watch_on();
+            } else {
+                queue.rest(time_of(previous.max(watched.stirred)));
             }
         }
     }
@@ -392,20 +443,27 @@ impl Inner {
                 channels: HashMap::new(),
             });
             if !connection.traffic.push(latest, traffic, samples) {
+                connection.channels.values_mut().for_each(|channel| channel.rest(previous));
                 continue;
             }
             let channels = stats.channels();
-            connection.channels.retain(|number, (known, _)| {
+            connection.channels.retain(|number, known| {
                 let same = |(other, stats): &(u16, Arc<ChannelStats>)| {
-                    other == number && Arc::ptr_eq(stats, known)
+                    other == number && Arc::ptr_eq(stats, &known.of)
                 };
                 channels.iter().any(same)
             });
             for (number, stats) in channels {
-                let values = columns::channel(&stats.counts());
-                let new = || (stats, Series::starting_with([0; CHANNEL_KEYS.len()], previous));
-                let (_, series) = connection.channels.entry(number).or_insert_with(new);
-                series.push(latest, values, samples);
+                let channel = connection.channels.entry(number);
+                // That it was opened is what happened.
+                match channel {
+                    Entry::Occupied(known) => known.into_mut().sample(self.ticks, samples),
+                    Entry::Vacant(place) => {
+                        let channel = place.insert(Channel::new(stats, previous));
+                        channel.sample(self.ticks, samples);
+                        channel.idle_since = None;
+                    }
+                }
             }
         }
     }
@@ -427,7 +485,7 @@ impl Inner {
     fn cost(&self) -> usize {
         let queues = self.queues.values().map(|watched| watched.series.cost());
         let channels = self.connections.values().flat_map(|connection| {
-            let channels = connection.channels.values().map(|(_, series)| series.cost());
+            let channels = connection.channels.values().map(|channel| channel.series.cost());
             channels.chain([connection.traffic.cost()])
         });
         let exchanges = self.exchanges.values().map(|watched| watched.series.cost());
@@ -455,6 +513,13 @@ fn exchange_values(exchange: &ExchangeStats) -> [u64; EXCHANGE_KEYS.len()] {
 
 fn traffic_of(stats: &ConnectionStats) -> [u64; TRAFFIC_KEYS.len()] {
     [stats.received_octets.get(), stats.sent_octets.get()]
+}
+
+/// As RabbitMQ has it: what is busy has none.
+fn put_idle(object: &mut Map<String, Value>, since: Option<Time>) {
+    if let Some(since) = since {
+        object.insert("idle_since".to_owned(), since.rfc3339().to_string().into());
+    }
 }
 
 /// Objects that were never touched have no `message_stats`.

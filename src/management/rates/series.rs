@@ -16,6 +16,10 @@ fn millis_of(tick: u32) -> u64 {
     u64::from(tick) * INTERVAL_MILLIS
 }
 
+pub(super) fn time_of(tick: u32) -> Time {
+    Time(millis_of(tick))
+}
+
 /// The last two times that samples were taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ticks {
@@ -64,6 +68,11 @@ impl<const N: usize> Series<N> {
         }
         self.samples.push_back((tick, values));
         true
+    }
+
+    /// Whether these are the numbers that were sampled last.
+    pub(super) fn is_at(&self, values: &[u64; N]) -> bool {
+        self.samples.back().is_some_and(|(_, last)| last == values)
     }
 
     pub(super) fn newest(&self) -> u32 {
