@@ -59,3 +59,29 @@ def killed_node(broker):
     first.kill()
     answers = results(caller)[3:]
     equal(answers, [{"sum": 3, "node": "second"}] * 3, "answers")
+
+
+@scenario
+def balanced_by_broker(broker):
+    """With `disableBalancer` a request is acknowledged when it is answered: that of a killed node goes to another one."""
+    first = node(broker, "first", BALANCED_BY_BROKER="yes")
+    # A node says that it is ready, and tells others what it can do, a second before it declares the queues of its actions.
+    broker.wait_consumer("MOL.REQB.math.hold")
+    caller = client(broker, ["call", "math.hold", {}, {"timeout": 0}], BALANCED_BY_BROKER="yes")
+    equal(broker.wait_lines("hold", 1), ["first"], "who has it")
+    node(broker, "second", BALANCED_BY_BROKER="yes")
+    broker.wait_lines("ready", 2)
+    first.kill()
+    equal(broker.wait_lines("hold", 2)[1], "second", "who has it then")
+    broker.release("released")
+    equal(results(caller), ["second"], "answer")
+
+
+@scenario
+def called_too_early(broker):
+    """What is called in that second goes to a queue that is not there; `requestTimeout` and `retryPolicy` call again."""
+    caller = client(broker, ["call", "math.add", {"a": 1, "b": 2}], BALANCED_BY_BROKER="yes", START_WHEN="node_is_ready")
+    node(broker, "first", BALANCED_BY_BROKER="yes")
+    broker.wait_lines("ready", 1)
+    broker.release("node_is_ready")
+    equal(results(caller), [{"sum": 3, "node": "first"}], "answer")

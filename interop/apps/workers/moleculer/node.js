@@ -6,6 +6,9 @@ const journal = require('../journal');
 const broker = new ServiceBroker({
     nodeID: process.argv[2],
     transporter: process.env.AMQP_URI,
+    // With BALANCED_BY_BROKER requests wait in one queue for all nodes that have the action, and the AMQP broker
+    // decides who gets the next. Otherwise Moleculer decides, and each node has queues of its own.
+    disableBalancer: Boolean(process.env.BALANCED_BY_BROKER),
     heartbeatInterval: 1,
     heartbeatTimeout: 8,
     logLevel: 'warn',
@@ -17,6 +20,11 @@ broker.createService({
         add: (ctx) => ({ sum: ctx.params.a + ctx.params.b, node: ctx.broker.nodeID }),
         refuse() {
             throw new Error('not today');
+        },
+        async hold(ctx) {
+            journal.write('hold', ctx.broker.nodeID);
+            await journal.waitFor('released');
+            return ctx.broker.nodeID;
         },
     },
     events: {
