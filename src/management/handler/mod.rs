@@ -21,6 +21,7 @@ mod permission;
 mod policy;
 mod publish;
 mod queue;
+mod stream;
 mod topic_permission;
 mod user;
 mod version;
@@ -69,6 +70,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         noun("/connections", connection::router()),
         noun("/channels", channel::router()),
         noun("/consumers", consumer::router()),
+        noun("/stream", stream::router()),
         noun("/users", user::router()),
         noun("/vhosts", vhost::router()),
         noun("/permissions", permission::router()),
