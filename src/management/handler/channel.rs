@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Name, connection, consumer};
+use super::{GarbageCollection, Name, connection, consumer};
 use crate::broker::{ChannelReport, Connected};
 use crate::management::ask::ask;
 use crate::management::caller::Caller;
@@ -49,7 +49,7 @@ struct Shown {
     #[serde(flatten)]
     past: Map<String, Value>,
     reductions: u64,
-    garbage_collection: Value,
+    garbage_collection: GarbageCollection,
 }
 
 pub(super) struct Item {
@@ -95,7 +95,7 @@ fn shown(api: &Api, node: &str, ranges: &Ranges, item: &Item) -> Shown {
         pending_raft_commands: 0,
         past,
         reductions: 0,
-        garbage_collection: json!({}),
+        garbage_collection: GarbageCollection::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Name, channel};
+use super::{GarbageCollection, Name, channel};
 use crate::broker::{ClientCertificate, Connected, Report, TlsClient};
 use crate::management::ask::ask;
 use crate::management::caller::Caller;
@@ -86,7 +86,7 @@ struct Shown {
     /// Bytes that its buffers and the messages on their way to the client take.
     memory: u64,
     reductions: u64,
-    garbage_collection: Value,
+    garbage_collection: GarbageCollection,
 }
 
 pub(super) struct Item {
@@ -179,7 +179,7 @@ fn shown(api: &Api, node: &str, ranges: &Ranges, item: &Item) -> Shown {
         past,
         memory: input + output,
         reductions: 0,
-        garbage_collection: json!({}),
+        garbage_collection: GarbageCollection::default(),
     }
 }
 

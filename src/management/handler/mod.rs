@@ -34,6 +34,7 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(super) use self::binding::NOBODY;
@@ -125,4 +126,14 @@ impl FromRequestParts<Arc<Api>> for Name {
         let Path(name) = name.map_err(|_| Refusal::BadRequest("the path is not UTF-8".into()))?;
         Ok(Self(name))
     }
+}
+
+/// What RabbitMQ says of how Erlang collects a process's garbage. Clients want to read it; nothing is collected here.
+#[derive(Default, Serialize)]
+struct GarbageCollection {
+    fullsweep_after: u64,
+    max_heap_size: u64,
+    min_bin_vheap_size: u64,
+    min_heap_size: u64,
+    minor_gcs: u64,
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::binding::{self, NOBODY};
-use super::{Name, Segments, browse, checked_name, get_messages};
+use super::{GarbageCollection, Name, Segments, browse, checked_name, get_messages};
 use crate::auth::Access;
 use crate::broker::{Flags, FoundEnd, Vhost, WhichBindings, resource_queue};
 use crate::management::body::{boolean, object, table, text};
@@ -116,7 +116,7 @@ struct Live {
     message_bytes_paged_out: usize,
     head_message_timestamp: Option<u64>,
     recoverable_slaves: Option<()>,
-    garbage_collection: Value,
+    garbage_collection: GarbageCollection,
     reductions: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner_pid_details: Option<Value>,
@@ -237,7 +237,7 @@ fn live(api: &Api, node: &str, item: &Item, figures: &QueueFigures) -> Live {
         message_bytes_paged_out: figures.on_disk_bytes,
         head_message_timestamp: figures.head_timestamp,
         recoverable_slaves: None,
-        garbage_collection: json!({}),
+        garbage_collection: GarbageCollection::default(),
         reductions: 0,
         owner_pid_details: owner.map(|owner| super::connection::details(&owner)),
         leader: replicated.then(|| node.to_owned()),

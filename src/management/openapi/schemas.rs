@@ -218,7 +218,7 @@ pub(super) const SCHEMAS: &[(&str, &str)] = &[
          message_bytes_unacknowledged?: integer, message_bytes_persistent?: integer, \
          message_bytes_ram?: integer, message_bytes_paged_out?: integer, \
          head_message_timestamp?: integer|null, recoverable_slaves?: null, garbage_collection?: \
-         object, reductions?: integer, owner_pid_details?: ConnectionDetails, leader?: string, \
+         GarbageCollection, reductions?: integer, owner_pid_details?: ConnectionDetails, leader?: string, \
          members?: [string], online?: [string], messages_dlx?: integer, idle_since?: string, \
          message_stats?: QueueStats",
     ),
@@ -256,6 +256,11 @@ pub(super) const SCHEMAS: &[(&str, &str)] = &[
     ),
     ("BindingDeclaration", "routing_key?: string, arguments?: object"),
     // Clients.
+    (
+        "GarbageCollection",
+        "fullsweep_after: integer, max_heap_size: integer, min_bin_vheap_size: integer, \
+         min_heap_size: integer, minor_gcs: integer",
+    ),
     ("ConnectionDetails", "name: string, peer_host: string, peer_port: integer"),
     (
         "Connection",
@@ -267,7 +272,7 @@ pub(super) const SCHEMAS: &[(&str, &str)] = &[
          ssl_hash: string|null, ssl_key_exchange: string|null, peer_cert_subject: string|null, \
          peer_cert_issuer: string|null, peer_cert_validity: string|null, state: string, \
          channels: integer, recv_cnt: integer, send_cnt: integer, send_pend: integer, \
-         ...Traffic, memory: integer, reductions: integer, garbage_collection: object",
+         ...Traffic, memory: integer, reductions: integer, garbage_collection: GarbageCollection",
     ),
     (
         "Channel",
@@ -277,7 +282,7 @@ pub(super) const SCHEMAS: &[(&str, &str)] = &[
          prefetch_count: integer, global_prefetch_count: integer, messages_unacknowledged: \
          integer, messages_unconfirmed: integer, messages_uncommitted: integer, \
          acks_uncommitted: integer, pending_raft_commands: integer, idle_since?: string, \
-         message_stats?: ChannelStats, reductions: integer, garbage_collection: object",
+         message_stats?: ChannelStats, reductions: integer, garbage_collection: GarbageCollection",
     ),
     ("OneChannel", "...Channel, consumer_details: [Consumer], publishes: [any], deliveries: [any]"),
     (
