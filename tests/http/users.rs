@@ -432,7 +432,9 @@ fn protected_vhost_is_not_deleted() {
         404
     );
     assert_eq!(api.send_body("guest", "POST", protection, "").status, 204);
-    assert_eq!(api.get("guest", path).json()["protected_from_deletion"], true);
+    let shown = api.get("guest", path).json();
+    assert_eq!(shown["protected_from_deletion"], true);
+    assert_eq!(shown["metadata"]["protected_from_deletion"], true);
     let refused = api.send_body("guest", "DELETE", path, "");
     assert_eq!((refused.status, &refused.json()["error"]), (412, &"precondition_failed".into()));
     assert!(api.broker.vhost("field").is_some());

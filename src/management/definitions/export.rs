@@ -175,7 +175,8 @@ fn shown_vhost(vhost: &Vhost) -> Value {
     })
 }
 
-fn shown_metadata(vhost: &Vhost) -> Value {
+/// What a vhost was given, as RabbitMQ keeps it together.
+pub(in crate::management) fn shown_metadata(vhost: &Vhost) -> Value {
     let metadata = vhost.metadata();
     let mut shown = Map::new();
     shown.insert("description".to_owned(), metadata.description.into());

@@ -16,6 +16,7 @@ use crate::broker::{Vhost, VhostMetadata};
 use crate::management::body::{boolean, object, tags, text};
 use crate::management::caller::{Administrator, Caller};
 use crate::management::commit::{completion, wait};
+use crate::management::definitions::export::shown_metadata;
 use crate::management::list::Listed;
 use crate::management::openapi::{Routes, SAMPLES, Who, delete, get, post, put};
 use crate::management::query::ListQuery;
@@ -220,18 +221,12 @@ fn shown(api: &Api, vhost: &Vhost, counts: GlobalCounts, ranges: &Ranges) -> Val
     let figures = VhostFigures { counts, ..VhostFigures::of(vhost) };
     let mut object = Map::new();
     api.rates.put_vhost(&mut object, &vhost.name, &figures, ranges);
-    let mut shown = Map::new();
-    shown.insert("description".to_owned(), json!(metadata.description));
-    shown.insert("tags".to_owned(), json!(metadata.tags));
-    if let Some(kind) = metadata.default_queue_type {
-        shown.insert("default_queue_type".to_owned(), kind.as_str().into());
-    }
     let Value::Object(rest) = json!({
         "name": vhost.name.as_str(),
         "description": metadata.description,
         "tags": metadata.tags,
         "default_queue_type": vhost.default_queue_type().unwrap_or_default().as_str(),
-        "metadata": shown,
+        "metadata": shown_metadata(vhost),
         "tracing": false,
         PROTECTED: metadata.protected_from_deletion,
         "cluster_state": { node_name(): "running" },
