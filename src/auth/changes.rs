@@ -280,7 +280,7 @@ fn record(user: &User) -> UserRecord {
 fn user(record: UserRecord) -> User {
     let UserRecord { name, password_hash, hashing_algorithm, tags, limits: stored } = record;
     let password = HashingAlgorithm::from_name(&hashing_algorithm)
-        .and_then(|algorithm| PasswordHash::parse(&password_hash, algorithm).ok())
+        .and_then(|algorithm| PasswordHash::parse(&password_hash, Some(algorithm)).ok())
         .unwrap_or_else(|| {
             tracing::error!(user = %name, "a stored password cannot be read, and fits nobody");
             PasswordHash::none()

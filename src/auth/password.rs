@@ -49,13 +49,20 @@ impl PasswordHash {
         Self { algorithm: HashingAlgorithm::default(), salted: None }
     }
 
-    /// Reads what `Display` shows.
-    pub fn parse(text: &str, algorithm: HashingAlgorithm) -> Result<Self, InvalidPasswordHash> {
+    /// Reads what `Display` shows. An algorithm that is not said is the one whose hashes are as long: RabbitMQ's
+    /// client in Rust never says it.
+    pub fn parse(
+        text: &str,
+        algorithm: Option<HashingAlgorithm>,
+    ) -> Result<Self, InvalidPasswordHash> {
         if text.is_empty() {
-            return Ok(Self { algorithm, salted: None });
+            return Ok(Self { algorithm: algorithm.unwrap_or_default(), salted: None });
         }
-        let invalid = InvalidPasswordHash(algorithm);
+        let invalid = InvalidPasswordHash(algorithm.unwrap_or_default());
         let bytes = STANDARD.decode(text).map_err(|_| invalid)?;
+        let fitting = |it: &HashingAlgorithm| bytes.len() == SALT + it.digest_bytes();
+        let algorithm = algorithm.or_else(|| HashingAlgorithm::ALL.into_iter().find(fitting));
+        let algorithm = algorithm.ok_or(invalid)?;
         let (salt, bytes) = bytes.split_first_chunk().ok_or(invalid)?;
         if bytes.len() != algorithm.digest_bytes() {
             return Err(invalid);
@@ -201,7 +208,7 @@ mod tests {
             let hash = PasswordHash::with_salt(algorithm, salt, password.as_bytes());
             assert_eq!(hash.to_string(), expected);
 
-            let hash = PasswordHash::parse(expected, algorithm).unwrap();
+            let hash = PasswordHash::parse(expected, Some(algorithm)).unwrap();
             assert_eq!((hash.to_string().as_str(), hash.algorithm()), (expected, algorithm));
             assert!(hash.verify(password.as_bytes()));
             assert!(!hash.verify(b"S3cret"));
@@ -218,7 +225,7 @@ mod tests {
     #[test]
     fn nothing_fits_an_empty_hash_and_a_blank_password_fits_nothing() {
         for algorithm in HashingAlgorithm::ALL {
-            let empty = PasswordHash::parse("", algorithm).unwrap();
+            let empty = PasswordHash::parse("", Some(algorithm)).unwrap();
             assert_eq!(empty.to_string(), "");
             assert!(!empty.verify(b""));
             assert!(!empty.verify(b"guest"));
@@ -230,7 +237,7 @@ mod tests {
     #[test]
     fn text_that_is_no_hash_is_refused() {
         for (algorithm, bytes) in [(Sha256, 36), (Sha512, 68), (Md5, 20)] {
-            let refused = |text: &str| PasswordHash::parse(text, algorithm).unwrap_err();
+            let refused = |text: &str| PasswordHash::parse(text, Some(algorithm)).unwrap_err();
             let reason = format!("a password hash is base64 of {bytes} bytes, or empty");
             assert_eq!(refused("x").to_string(), reason);
             for length in [1, 3, 4, bytes - 1, bytes + 1, 1000] {
@@ -239,8 +246,20 @@ mod tests {
             for text in ["guest", "????", "AAAA", " "] {
                 refused(text);
             }
-            assert!(PasswordHash::parse(&STANDARD.encode(vec![0; bytes]), algorithm).is_ok());
+            assert!(PasswordHash::parse(&STANDARD.encode(vec![0; bytes]), Some(algorithm)).is_ok());
         }
+    }
+
+    #[test]
+    fn algorithm_that_is_not_said_is_told_by_the_length() {
+        for (algorithm, _, password, text) in VECTORS {
+            let hash = PasswordHash::parse(text, None).unwrap();
+            assert_eq!((hash.algorithm(), hash.to_string()), (algorithm, text.to_owned()));
+            assert!(hash.verify(password.as_bytes()));
+        }
+        assert_eq!(PasswordHash::parse("", None).unwrap().algorithm(), Sha256);
+        let refused = PasswordHash::parse(&STANDARD.encode([0; 37]), None).unwrap_err();
+        assert_eq!(refused.to_string(), "a password hash is base64 of 36 bytes, or empty");
     }
 
     #[test]

@@ -179,7 +179,7 @@ mod tests {
         users.put(user("hare", PasswordHash::new("a password")));
         users.put(user("none", PasswordHash::none()));
         let digest = "yv66vpOZldVbWEa2vhk4+MT1zDs=";
-        users.put(user("old", PasswordHash::parse(digest, HashingAlgorithm::Md5).unwrap()));
+        users.put(user("old", PasswordHash::parse(digest, Some(HashingAlgorithm::Md5)).unwrap()));
         work::take();
         for name in ["hare", "none", "old", "nobody", ""] {
             for password in ["a password", "b password", "", "s3cret"] {

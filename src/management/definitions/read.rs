@@ -407,12 +407,12 @@ fn password(object: &Object) -> Result<PasswordHash, Refusal> {
         return Ok(PasswordHash::new(&password));
     }
     let algorithm = match text(object, "hashing_algorithm")?.as_deref() {
-        None => HashingAlgorithm::default(),
-        Some("SHA256") => HashingAlgorithm::Sha256,
-        Some("SHA512") => HashingAlgorithm::Sha512,
-        Some("MD5") => HashingAlgorithm::Md5,
+        None => None,
+        Some("SHA256") => Some(HashingAlgorithm::Sha256),
+        Some("SHA512") => Some(HashingAlgorithm::Sha512),
+        Some("MD5") => Some(HashingAlgorithm::Md5),
         Some(name) => match HashingAlgorithm::from_name(name) {
-            Some(algorithm) => algorithm,
+            Some(algorithm) => Some(algorithm),
             None => return refuse(format!("unknown hashing algorithm '{name}'")),
         },
     };

@@ -156,10 +156,10 @@ async fn put_user(
 /// A password, or a hash of one; with neither nobody can log in as this user.
 fn password(body: &Map<String, Value>) -> Result<PasswordHash, Refusal> {
     let algorithm = match text(body, "hashing_algorithm")? {
-        None => HashingAlgorithm::default(),
-        Some(name) => HashingAlgorithm::from_name(&name).ok_or_else(|| {
+        None => None,
+        Some(name) => Some(HashingAlgorithm::from_name(&name).ok_or_else(|| {
             Refusal::BadRequest(format!("unknown hashing algorithm '{name}'").into())
-        })?,
+        })?),
     };
     match (text(body, "password")?, text(body, "password_hash")?) {
         (Some(_), Some(_)) => {
