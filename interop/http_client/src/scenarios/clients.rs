@@ -1,6 +1,7 @@
 //! Connections, channels and consumers, as they are while an AMQP client is there.
 
 use rabbitmq_http_client::commons::PaginationParams;
+use rabbitmq_http_client::requests::StreamParams;
 
 use crate::amqp::Amqp;
 use crate::scene::{Scene, not_found, until};
@@ -103,6 +104,11 @@ pub fn closed_connections(scene: &Scene) {
 /// Those of the stream protocol. leveret does not speak it, so there are none.
 pub fn stream_clients(scene: &Scene) {
     scene.needs_plugin("rabbitmq_stream_management", scene.api.list_stream_connections());
+    scene.api.declare_stream(&scene.vhost, &StreamParams::new("events", "1h")).unwrap();
+    assert!(scene.api.list_stream_publishers_of(&scene.vhost, "events").unwrap().is_empty());
+    not_found(scene.api.get_stream_connection_info(&scene.vhost, "nobody"));
+    not_found(scene.api.list_stream_publishers_on_connection(&scene.vhost, "nobody"));
+    not_found(scene.api.list_stream_consumers_on_connection(&scene.vhost, "nobody"));
     assert!(scene.api.list_stream_connections().unwrap().is_empty());
     assert!(scene.api.list_stream_connections_in(&scene.vhost).unwrap().is_empty());
     assert!(scene.api.list_stream_publishers().unwrap().is_empty());
