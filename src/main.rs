@@ -111,7 +111,7 @@ fn env(name: &str) -> Option<String> {
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {
-    say(std::io::stderr(), &format!("leveret: {error}"));
+    say(std::io::stderr(), &leveret::log::failure(error));
     ExitCode::FAILURE
 }
 

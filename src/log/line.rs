@@ -1,6 +1,7 @@
 //! One event, one line.
 
 use std::fmt::{self, Write};
+use std::os::fd::AsFd;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -10,11 +11,23 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::journal;
 use super::moment::Moment;
 use crate::config::LogFormat;
 
 pub(super) struct Line {
     pub(super) format: LogFormat,
+    journal: bool,
+}
+
+impl Line {
+    pub(super) fn to_console(format: LogFormat, stream: &impl AsFd) -> Self {
+        Self { format, journal: journal::is_at(stream) }
+    }
+
+    pub(super) fn to_file(format: LogFormat) -> Self {
+        Self { format, journal: false }
+    }
 }
 
 impl<S, N> FormatEvent<S, N> for Line
@@ -30,6 +43,9 @@ where
     ) -> fmt::Result {
         let metadata = event.metadata();
         let (now, level) = (Moment::now(), name(*metadata.level()));
+        if self.journal {
+            writer.write_str(journal::priority(*metadata.level()))?;
+        }
         match self.format {
             LogFormat::Text => {
                 let mut text = Text::default();
@@ -185,7 +201,7 @@ mod tests {
     fn logged(format: LogFormat, event: impl FnOnce()) -> String {
         let buffer = Buffer::default();
         let writer = buffer.clone();
-        let layer = super::super::layer(format, move || writer.clone());
+        let layer = super::super::layer(Line::to_file(format), move || writer.clone());
         let layer = tracing_subscriber::Layer::with_filter(layer, LevelFilter::INFO);
         tracing::subscriber::with_default(
             tracing_subscriber::Registry::default().with(layer),

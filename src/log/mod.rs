@@ -14,6 +14,7 @@
 
 mod audit;
 mod file;
+mod journal;
 mod line;
 mod moment;
 
@@ -62,22 +63,24 @@ impl Log {
         let level = level(settings.log_console_level);
         match settings.log_console {
             LogConsole::Stderr => {
-                layers.push(layer(settings.log_format, io::stderr).with_filter(level).boxed());
+                let line = Line::to_console(settings.log_format, &io::stderr());
+                layers.push(layer(line, io::stderr).with_filter(level).boxed());
             }
             LogConsole::Stdout => {
-                layers.push(layer(settings.log_format, io::stdout).with_filter(level).boxed());
+                let line = Line::to_console(settings.log_format, &io::stdout());
+                layers.push(layer(line, io::stdout).with_filter(level).boxed());
             }
             LogConsole::None => {}
         }
         if let Some(file) = &file {
             let writer = Arc::clone(file);
-            let layer = layer(settings.log_file_format, move || writer.writer());
+            let layer = layer(Line::to_file(settings.log_file_format), move || writer.writer());
             layers.push(layer.with_filter(self::level(settings.log_file_level)).boxed());
         }
         let (filter, handle) = reload::Layer::new(filter(&settings.log_level, audit));
         let own = audit_file.map(|file| {
             let only = Targets::new().with_target(AUDIT, tracing::Level::INFO);
-            layer(settings.log_format, file).with_filter(only)
+            layer(Line::to_file(settings.log_format), file).with_filter(only)
         });
         Registry::default()
             .with(layers.with_filter(filter))
@@ -99,6 +102,15 @@ impl Log {
     }
 }
 
+/// The line on stderr of a program that ends with this error.
+pub fn failure(error: &dyn std::error::Error) -> String {
+    let priority = match journal::is_at(&io::stderr()) {
+        true => journal::priority(tracing::Level::ERROR),
+        false => "",
+    };
+    format!("{priority}leveret: {error}")
+}
+
 /// The more exact of two directives counts.
 fn filter(level: &str, audit: &str) -> EnvFilter {
     EnvFilter::new(format!("{level},{AUDIT}={audit}"))
@@ -115,13 +127,14 @@ fn level(level: LogLevel) -> LevelFilter {
     }
 }
 
-fn layer<S, W>(format: LogFormat, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+fn layer<S, W>(line: Line, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
+    let format = line.format;
     let layer = tracing_subscriber::fmt::layer()
-        .event_format(Line { format })
+        .event_format(line)
         .with_ansi(false)
         // It would report a broken stderr on stderr, and that panics.
         .log_internal_errors(false)

@@ -1,5 +1,8 @@
 //! What the process and the system tell each other.
 
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
@@ -83,6 +86,40 @@ async fn systemd_is_told_how_far_it_is() {
         broker.exit_code()
     });
     assert_eq!(heard.await.unwrap(), Some(0));
+}
+
+/// What a broker that finds its port in use writes to stderr, where `JOURNAL_STREAM` is what `named` makes of
+/// the name of that file.
+fn refused_with_journal(named: impl Fn(&str) -> String) -> String {
+    let (directory, taken) = (directory(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let path = directory.path().join("stderr");
+    let stderr = File::create(&path).unwrap();
+    let metadata = stderr.metadata().unwrap();
+    let name = format!("{}:{}", metadata.dev(), metadata.ino());
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command =
+        command(["--data-dir".into(), directory.path().join("data").into_os_string()]);
+    command.env("LEVERET_AMQP", address).env("JOURNAL_STREAM", named(&name)).stderr(stderr);
+    assert_eq!(command.status().unwrap().code(), Some(1));
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn journal_is_told_how_important_a_line_is() {
+    let text = refused_with_journal(|stderr| stderr.to_owned());
+    let lines: Vec<&str> = text.lines().collect();
+    let (last, before) = lines.split_last().unwrap();
+    assert!(last.starts_with("<3>leveret: ") && last.contains("in use"), "{text}");
+    assert!(before.iter().any(|line| line.starts_with("<6>") && line.contains("[info]")), "{text}");
+    assert!(lines.iter().all(|line| line.starts_with('<')), "{text}");
+}
+
+#[test]
+fn nobody_else_is_told_how_important_a_line_is() {
+    // Something in between is connected with the journal, and the broker with that.
+    let text = refused_with_journal(|stderr| format!("{stderr}0"));
+    assert!(text.contains("leveret: ") && text.contains("[info]"), "{text}");
+    assert!(!text.lines().any(|line| line.starts_with('<')), "{text}");
 }
 
 /// It waits for a file that nobody writes, and could not be stopped otherwise.
